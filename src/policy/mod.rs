@@ -1,0 +1,76 @@
+//! Each issuer's rules, and the named policies by which a caller narrows them. Plain values: where they
+//! come from is the configuration's business.
+#![forbid(unsafe_code)]
+
+use crate::crypto::Scheme;
+use crate::limits::LEEWAY_SECONDS_DEFAULT;
+
+/// What an issuer's tokens must satisfy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The schemes allowed (RFC 8725 §3.1). Order matters where a key names no algorithm of its own: it is
+    /// pinned to the first that fits it.
+    pub schemes: Vec<Scheme>,
+    /// Accepted values of `aud`.
+    pub audiences: Accepted,
+    /// Accepted values of `typ`, compared as media types; [`Accepted::Any`] accepts its absence too.
+    pub types: Accepted,
+    /// Clock leeway on `exp`, `nbf` and `iat`, in seconds.
+    pub leeway_seconds: i64,
+    /// Claims that must be present besides those the other fields imply.
+    pub required_claims: Vec<Box<str>>,
+    /// Whether `exp` must be present. On unless spelled out.
+    pub expiry_required: bool,
+    /// Longest accepted life, `exp - iat`, in seconds; requires `iat`.
+    pub lifetime_seconds_max: Option<i64>,
+    /// Longest accepted age, `now - iat`, in seconds; requires `iat`.
+    pub age_seconds_max: Option<i64>,
+    /// Whether a token bound to a key by `cnf` (RFC 7800) may pass as a plain bearer token. Off unless
+    /// spelled out.
+    pub bound_tokens_as_bearer: bool,
+}
+
+/// A set of accepted strings. That anything goes must be written out; it is never what is left when a
+/// list is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Unchecked, because the operator wrote so.
+    Any,
+    /// One of these. An empty list accepts nothing.
+    OneOf(Vec<Box<str>>),
+}
+
+/// How a named request policy narrows the issuers' own rules. It can never widen them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// Accepted issuers by configured name; `None` for every issuer.
+    pub issuers: Option<Vec<Box<str>>>,
+    /// `aud` must name one of these as well; `None` adds nothing.
+    pub audiences: Option<Vec<Box<str>>>,
+    /// `typ` must be one of these as well; `None` adds nothing.
+    pub types: Option<Vec<Box<str>>>,
+    /// Claims that must be present as well.
+    pub required_claims: Vec<Box<str>>,
+    /// Scopes (RFC 8693 §4.2, space-delimited `scope`, or the arrays `scope` and `scp`) that must all be
+    /// granted.
+    pub scopes: Vec<Box<str>>,
+    /// Longest accepted age, `now - iat`, in seconds.
+    pub age_seconds_max: Option<i64>,
+}
+
+impl Default for Policy {
+    /// The safe defaults: no algorithm and no audience is accepted until some are named.
+    fn default() -> Self {
+        Self {
+            schemes: Vec::new(),
+            audiences: Accepted::OneOf(Vec::new()),
+            types: Accepted::Any,
+            leeway_seconds: LEEWAY_SECONDS_DEFAULT,
+            required_claims: Vec::new(),
+            expiry_required: true,
+            lifetime_seconds_max: None,
+            age_seconds_max: None,
+            bound_tokens_as_bearer: false,
+        }
+    }
+}
