@@ -1,0 +1,3 @@
+//! The room's tests: key rules, public vectors, and batches of every size.
+
+mod batches;
