@@ -112,7 +112,10 @@ impl KeySet {
                     .map_err(|_| KeyMiss::WrongAlgorithm),
                 None => self.of_scheme(self.without_kid.iter().copied(), scheme),
             },
-            None => self.of_scheme(0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX), scheme),
+            None => self.of_scheme(
+                0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
+                scheme,
+            ),
         }
     }
 
@@ -163,13 +166,19 @@ fn pin_one(owner: &Owner, jwk: &Jwk, schemes: &[Scheme]) -> Result<KeySlot, Stri
     }
     let scheme = match jwk.alg {
         Some(alg) if schemes.contains(&alg.scheme()) => alg.scheme(),
-        Some(alg) => return Err(format!("its alg {alg} is not among the issuer's algorithms")),
+        Some(alg) => {
+            return Err(format!(
+                "its alg {alg} is not among the issuer's algorithms"
+            ));
+        }
         None => *schemes
             .iter()
             .find(|scheme| jwk.schemes().contains(scheme))
             .ok_or("none of the issuer's algorithms fits a key of its type")?,
     };
-    let key = jwk.verifying_key(scheme).map_err(|error| error.to_string())?;
+    let key = jwk
+        .verifying_key(scheme)
+        .map_err(|error| error.to_string())?;
     let alg = jwk.alg.unwrap_or_else(|| Algorithm::of_scheme(scheme));
     Ok(KeySlot {
         signer: Arc::new(Signer {

@@ -174,8 +174,12 @@ impl Policy {
     }
 
     fn check_presence(&self, narrowing: &Narrowing, claims: &Claims<'_>) -> Result<(), Refusal> {
-        let missing =
-            |name: &str| claims.member(name).is_none().then(|| Refusal::MissingClaim(Cow::Owned(name.to_owned())));
+        let missing = |name: &str| {
+            claims
+                .member(name)
+                .is_none()
+                .then(|| Refusal::MissingClaim(Cow::Owned(name.to_owned())))
+        };
         if self.expiry_required
             && let Some(refusal) = missing("exp")
         {
@@ -192,7 +196,10 @@ impl Policy {
         {
             return Err(refusal);
         }
-        let required = self.required_claims.iter().chain(&narrowing.required_claims);
+        let required = self
+            .required_claims
+            .iter()
+            .chain(&narrowing.required_claims);
         match required.into_iter().find_map(|name| missing(name)) {
             Some(refusal) => Err(refusal),
             None => Ok(()),

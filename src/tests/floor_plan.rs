@@ -30,15 +30,23 @@ fn no_import_runs_upward() {
             }
         }
     }
-    assert!(broken.is_empty(), "imports that climb:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "imports that climb:\n{}",
+        broken.join("\n")
+    );
 }
 
 #[test]
 fn an_import_that_climbs_is_caught() {
-    let plan = read_plan("// Floor 1: x\npub mod low;\nmod beside;\n\n// Floor 2: y\npub mod high;\n");
+    let plan =
+        read_plan("// Floor 1: x\npub mod low;\nmod beside;\n\n// Floor 2: y\npub mod high;\n");
     let cases = [
         ("use crate::high::Thing;", vec!["high"]),
-        ("use crate::{\n    beside,\n    high::{A, B},\n};", vec!["beside", "high"]),
+        (
+            "use crate::{\n    beside,\n    high::{A, B},\n};",
+            vec!["beside", "high"],
+        ),
         ("let x = crate::high::f();", vec!["high"]),
         ("// use crate::high::Thing;", vec![]),
         ("/// See [`crate::high`].", vec![]),
@@ -58,10 +66,9 @@ fn unsafe_lives_where_the_plan_says() {
     for file in rust_files(&source) {
         let text = fs::read_to_string(&file).expect("a source file");
         let name = file.strip_prefix(&source).expect("below src");
-        let uses_unsafe = text
-            .lines()
-            .map(code_of)
-            .any(|line| line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl"));
+        let uses_unsafe = text.lines().map(code_of).any(|line| {
+            line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl")
+        });
         let at_home = UNSAFE_ADDRESSES.iter().any(|home| name.starts_with(home));
         assert!(
             !uses_unsafe || at_home,
@@ -78,7 +85,10 @@ fn read_plan(lib: &str) -> Plan {
     let mut plan = Plan::new();
     for line in lib.lines() {
         if let Some(rest) = line.strip_prefix("// Floor ") {
-            floor = rest.split(':').next().and_then(|number| number.parse().ok());
+            floor = rest
+                .split(':')
+                .next()
+                .and_then(|number| number.parse().ok());
         } else if let (Some(floor), Some(room)) = (floor, module_of(line)) {
             plan.insert(room.to_owned(), floor);
         } else if line.starts_with("#[cfg(test)]") {

@@ -106,8 +106,8 @@ fn find<'s>(
     signatures: &'s [u8],
     checks: &mut Vec<Check<'s>>,
 ) -> Result<Found<'s>, Answer> {
-    let claims = Claims::parse(&payloads[read.payload])
-        .map_err(|error| Answer::plain(refusal(error)))?;
+    let claims =
+        Claims::parse(&payloads[read.payload]).map_err(|error| Answer::plain(refusal(error)))?;
     //= https://www.rfc-editor.org/rfc/rfc8725#section-3.8
     //# the application MUST validate that the cryptographic keys used for the cryptographic
     //# operations in the JWT belong to the issuer
@@ -178,16 +178,15 @@ fn judge(
     };
     let entry = records.entry(found.issuer).expect("found by this number");
     let claims = &found.claims;
-    let window = match entry.issuer.policy.check(
-        narrowing,
-        &entry.issuer.name,
-        &found.header,
-        claims,
-        now,
-    ) {
-        Ok(window) => window,
-        Err(refusal) => return Answer::plain(refusal),
-    };
+    let window =
+        match entry
+            .issuer
+            .policy
+            .check(narrowing, &entry.issuer.name, &found.header, claims, now)
+        {
+            Ok(window) => window,
+            Err(refusal) => return Answer::plain(refusal),
+        };
     let expires_at = claims.exp.map(|exp| exp.floor);
     Answer {
         verdict: Verdict::Valid(Trusted {
