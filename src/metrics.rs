@@ -1,6 +1,290 @@
-//! Counters and histograms of the whole daemon. Rooms count; `transport::admin` prints.
+//! Every metric of the daemon, by its Prometheus name. Rooms count; the admin listener prints.
+//!
+//! Labels are bounded: configured issuers, algorithms, reasons, transports. Never a subject, a `jti`, a
+//! `kid` or anything else a token chooses. Callers on the hot path count once a frame or a batch.
 #![forbid(unsafe_code)]
 
-/// All of the daemon's metrics. Hot paths add to cells of their own thread, folded when scraped.
-#[derive(Debug, Default)]
-pub struct Metrics {}
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// All metrics of one daemon. Shared as an `Arc`; counting needs no exclusive access.
+pub struct Metrics {
+    registry: Registry,
+    /// Verdicts given.
+    pub verifications: Family<VerificationLabels, Counter>,
+    /// Time from a question's arrival to its verdict, by whether the cache answered.
+    pub verify_duration_seconds: Family<PathLabels, Histogram>,
+    /// Tokens in a worker's batch.
+    pub batch_size: Histogram,
+    /// Time a token waited for a worker.
+    pub queue_wait_seconds: Histogram,
+    /// Estimated cost queued for the workers, in seconds of one core.
+    pub queue_cost_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Tokens refused for load, by what was full.
+    pub shed: Family<ShedLabels, Counter>,
+    /// Tokens answered by another identical token in flight.
+    pub coalesced: Counter,
+    /// Worker panics caught and healed.
+    pub worker_panics: Counter,
+    /// Cache hits.
+    pub cache_hits: Counter,
+    /// Cache misses.
+    pub cache_misses: Counter,
+    /// Entries evicted to make room.
+    pub cache_evictions: Counter,
+    /// Entries found stale: keys, policy or time had moved on.
+    pub cache_invalidations: Counter,
+    /// Entries in the cache.
+    pub cache_entries: Gauge,
+    /// Open connections.
+    pub connections: Family<TransportLabels, Gauge>,
+    /// Connections refused or closed for breaking a rule.
+    pub connection_faults: Family<FaultLabels, Counter>,
+    /// Fetches of an issuer's key set, by outcome.
+    pub jwks_fetches: Family<FetchLabels, Counter>,
+    /// Usable keys of an issuer.
+    pub jwks_keys: Family<IssuerLabels, Gauge>,
+    /// When an issuer's keys were last read well, in seconds since the epoch.
+    pub jwks_last_success_timestamp_seconds: Family<IssuerLabels, Gauge>,
+    /// Tokens whose `kid` their issuer does not have.
+    pub jwks_unknown_kid: Family<IssuerLabels, Counter>,
+    /// Whether the last reload of the configuration was accepted (1) or not (0).
+    pub config_last_reload_successful: Gauge,
+}
+
+/// Labels of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerificationLabels {
+    /// The issuer's configured name; empty where none was found.
+    pub issuer: std::sync::Arc<str>,
+    /// The algorithm; empty where none was settled.
+    pub alg: &'static str,
+    /// `valid`, `invalid` or `unavailable`.
+    pub result: &'static str,
+    /// The closed-set reason; empty for valid tokens.
+    pub reason: &'static str,
+    /// `uds`, `h1`, `h2`, `grpc`.
+    pub transport: &'static str,
+}
+
+/// Label of the way a verdict was found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PathLabels {
+    /// `hit` or `miss`.
+    pub path: &'static str,
+}
+
+/// Label of what was full.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ShedLabels {
+    /// `queue`, `peer`, `deadline`, `draining`.
+    pub cause: &'static str,
+}
+
+/// Label of a transport.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TransportLabels {
+    /// `uds`, `tcp`, `admin`.
+    pub transport: &'static str,
+}
+
+/// Labels of a connection's fault.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FaultLabels {
+    /// `uds`, `tcp`, `admin`.
+    pub transport: &'static str,
+    /// A short fixed word: `peer_refused`, `limit`, `frame`, `slow`, `tls`, …
+    pub fault: &'static str,
+}
+
+/// Label of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct IssuerLabels {
+    /// The issuer's configured name.
+    pub issuer: std::sync::Arc<str>,
+}
+
+/// Labels of a fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FetchLabels {
+    /// The issuer's configured name.
+    pub issuer: std::sync::Arc<str>,
+    /// `ok`, `not_modified`, `unreachable`, `status`, `too_large`, `invalid`, `empty`.
+    pub outcome: &'static str,
+}
+
+impl Metrics {
+    /// A fresh set, all zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("jotd");
+        registry.register(
+            "build",
+            "The running build",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let mut new = Register(&mut registry);
+        Self {
+            verifications: new.family("verifications", "Verdicts given"),
+            verify_duration_seconds: new.seconds_family(
+                "verify_duration",
+                "Time from a question's arrival to its verdict",
+            ),
+            batch_size: new.histogram(
+                "batch_size",
+                "Tokens in a worker's batch",
+                exponential_buckets(1.0, 2.0, 11),
+            ),
+            queue_wait_seconds: new.seconds("queue_wait", "Time a token waited for a worker"),
+            queue_cost_seconds: new.gauge_f64(
+                "queue_cost",
+                "Estimated work queued, in seconds of one core",
+            ),
+            shed: new.family("shed", "Tokens refused for load"),
+            coalesced: new.counter("coalesced", "Tokens answered by an identical one in flight"),
+            worker_panics: new.counter("worker_panics", "Worker panics caught and healed"),
+            cache_hits: new.counter("cache_hits", "Cache hits"),
+            cache_misses: new.counter("cache_misses", "Cache misses"),
+            cache_evictions: new.counter("cache_evictions", "Cache entries evicted for room"),
+            cache_invalidations: new.counter("cache_invalidations", "Cache entries found stale"),
+            cache_entries: new.gauge("cache_entries", "Entries in the cache"),
+            connections: new.family("connections", "Open connections"),
+            connection_faults: new.family("connection_faults", "Connections that broke a rule"),
+            jwks_fetches: new.family("jwks_fetch", "Fetches of an issuer's key set"),
+            jwks_keys: new.family("jwks_keys", "Usable keys of an issuer"),
+            jwks_last_success_timestamp_seconds: new.family(
+                "jwks_last_success_timestamp_seconds",
+                "When an issuer's keys were last read well",
+            ),
+            jwks_unknown_kid: new.family("jwks_unknown_kid", "Tokens with a kid unknown here"),
+            config_last_reload_successful: new.gauge(
+                "config_last_reload_successful",
+                "Whether the last reload was accepted",
+            ),
+            registry,
+        }
+    }
+
+    /// The OpenMetrics text of all metrics.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("writing to a String cannot fail");
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Makes a metric and enters it into the registry in one step, so that none is ever forgotten.
+struct Register<'a>(&'a mut Registry);
+
+impl Register<'_> {
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.0.register(name, help, counter.clone());
+        counter
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.0.register(name, help, gauge.clone());
+        gauge
+    }
+
+    fn gauge_f64(&mut self, name: &str, help: &str) -> Gauge<f64, std::sync::atomic::AtomicU64> {
+        let gauge = Gauge::default();
+        self.0
+            .register_with_unit(name, help, Unit::Seconds, gauge.clone());
+        gauge
+    }
+
+    fn family<L, M>(&mut self, name: &str, help: &str) -> Family<L, M>
+    where
+        L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+        M: Default
+            + prometheus_client::encoding::EncodeMetric
+            + prometheus_client::metrics::TypedMetric
+            + std::fmt::Debug
+            + Send
+            + Sync
+            + 'static,
+    {
+        let family = Family::default();
+        self.0.register(name, help, family.clone());
+        family
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: impl Iterator<Item = f64>,
+    ) -> Histogram {
+        let histogram = Histogram::new(buckets);
+        self.0.register(name, help, histogram.clone());
+        histogram
+    }
+
+    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        let histogram = seconds_histogram();
+        self.0
+            .register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
+    }
+
+    fn seconds_family(&mut self, name: &str, help: &str) -> Family<PathLabels, Histogram> {
+        let family = Family::new_with_constructor(seconds_histogram as fn() -> Histogram);
+        self.0
+            .register_with_unit(name, help, Unit::Seconds, family.clone());
+        family
+    }
+}
+
+/// From 1 µs, below which nothing of interest happens, doubling to about 0.5 s.
+fn seconds_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(1e-6, 2.0, 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_printed() {
+        let metrics = Metrics::new();
+        metrics
+            .verifications
+            .get_or_create(&VerificationLabels {
+                issuer: "acme".into(),
+                alg: "ES256",
+                result: "invalid",
+                reason: "expired",
+                transport: "uds",
+            })
+            .inc_by(3);
+        metrics.queue_wait_seconds.observe(0.001);
+        let text = metrics.render();
+        assert!(text.contains(
+            "jotd_verifications_total{issuer=\"acme\",alg=\"ES256\",result=\"invalid\",reason=\"expired\",transport=\"uds\"} 3"
+        ), "{text}");
+        assert!(text.contains("jotd_queue_wait_seconds_count 1"), "{text}");
+        assert!(text.contains("jotd_build_info"), "{text}");
+    }
+}
