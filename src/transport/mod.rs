@@ -3,6 +3,13 @@
 //! decides, and it cannot choose a laxer path.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod grpc;
+pub mod http;
+pub mod peers;
+pub mod tcp;
+pub mod tls;
+
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use std::sync::Arc;
