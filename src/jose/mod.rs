@@ -13,7 +13,7 @@ pub use algorithm::Algorithm;
 pub use claims::{Claims, NumericDate};
 pub use compact::CompactJws;
 pub use header::Header;
-pub use jwk::{Jwk, JwkSet, KeyUse, Skipped};
+pub use jwk::{Curve, Jwk, JwkSet, KeyUse, Skipped, danger};
 
 /// Why a token could not be read. `verify` maps each to its refusal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
