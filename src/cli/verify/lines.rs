@@ -38,6 +38,13 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    /// A chunk of one token that was given whole: line breaks in it are part of it.
+    pub(super) fn of_one(token: &[u8]) -> Self {
+        let mut chunk = Self::default();
+        chunk.push(token);
+        chunk
+    }
+
     pub(super) fn lines(&self) -> &[Line] {
         &self.lines
     }
@@ -54,7 +61,6 @@ impl Chunk {
     }
 
     fn push(&mut self, line: &[u8]) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > TOKEN_BYTES_MAX {
             self.lines.push(Line::Overlong);
         } else {
@@ -117,7 +123,7 @@ impl<R: Read> LineReader<R> {
             if std::mem::take(&mut self.skipping) {
                 chunk.lines.push(Line::Overlong);
             } else {
-                chunk.push(&unread[..length]);
+                chunk.push(without_return(&unread[..length]));
             }
             self.unread.start += length + 1;
             self.scanned = 0;
@@ -129,7 +135,7 @@ impl<R: Read> LineReader<R> {
         if std::mem::take(&mut self.skipping) {
             chunk.lines.push(Line::Overlong);
         } else if !self.unread.is_empty() {
-            chunk.push(&self.buffer[self.unread.clone()]);
+            chunk.push(without_return(&self.buffer[self.unread.clone()]));
         }
         self.forget_unread();
     }
@@ -161,6 +167,11 @@ impl<R: Read> LineReader<R> {
         self.unread = 0..0;
         self.scanned = 0;
     }
+}
+
+/// Tolerates files from systems that end lines with a carriage return and a line feed.
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]

@@ -109,9 +109,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
         clock: args.now.map_or_else(Clock::system, Clock::fixed),
     };
     let tally = match args.token.as_deref() {
-        Some(token) if token != "-" => {
-            stream::run(&judge, token.as_bytes(), io::stdout(), |_, _| {})?
-        }
+        Some(token) if token != "-" => stream::run_one(&judge, token.as_bytes(), io::stdout())?,
         _ => {
             let progress = progress::Bar::over_stdin();
             let tally = stream::run(&judge, io::stdin().lock(), io::stdout(), |bytes, tally| {

@@ -73,6 +73,20 @@ pub(super) fn run(
     })
 }
 
+/// Verifies a single token, whatever bytes it has.
+pub(super) fn run_one(judge: &Judge, token: &[u8], output: impl Write) -> Result<Tally, Failure> {
+    let (idle, _) = bounded(1);
+    let (done, parcels) = bounded(1);
+    let mut parcel = Parcel {
+        chunk: Chunk::of_one(token),
+        ..Parcel::default()
+    };
+    parcel.judge(judge);
+    let _ = done.send(parcel);
+    drop(done);
+    write_in_order(&parcels, &idle, output, |_, _| {})
+}
+
 /// A pool with one thread pinned to each CPU this process may use.
 fn pinned_pool() -> Result<ThreadPool, Failure> {
     let cpus = core_affinity::get_core_ids().unwrap_or_default();

@@ -2,9 +2,9 @@
 
 use super::Args;
 use crate::cli::exit::Failure;
-use crate::cli::keyfiles;
+use crate::cli::{algorithms, keyfiles};
 use jotd::crypto::Scheme;
-use jotd::jose::{Algorithm, Jwk, JwkSet, Skipped};
+use jotd::jose::{Algorithm, Jwk, JwkSet, KeyUse, Skipped};
 use jotd::keys::{KeySet, Owner};
 use jotd::limits::TOKEN_BYTES_MAX;
 use jotd::policy::{Accepted, Narrowing, Policy, TokenTypes};
@@ -144,8 +144,10 @@ fn schemes_of_keys(set: &mut JwkSet, secret_files: &[PathBuf]) -> Vec<Scheme> {
     let mut index = 0;
     let JwkSet { keys, skipped } = set;
     keys.retain(|key| {
-        let scheme = usual_scheme(key);
+        let scheme = algorithms::usual_scheme(key);
         match scheme {
+            // What is not for verifying is reported where keys are pinned.
+            _ if key.key_use == KeyUse::Other => {}
             Some(scheme) => {
                 wanted.insert(scheme);
             }
@@ -156,7 +158,7 @@ fn schemes_of_keys(set: &mut JwkSet, secret_files: &[PathBuf]) -> Vec<Scheme> {
             }),
         }
         index += 1;
-        scheme.is_some()
+        key.key_use == KeyUse::Other || scheme.is_some()
     });
     if !secret_files.is_empty() {
         wanted.insert(Scheme::HmacSha256);
@@ -168,13 +170,6 @@ fn schemes_of_keys(set: &mut JwkSet, secret_files: &[PathBuf]) -> Vec<Scheme> {
         .map(|alg| alg.scheme())
         .filter(|scheme| wanted.remove(scheme))
         .collect()
-}
-
-fn usual_scheme(key: &Jwk) -> Option<Scheme> {
-    key.alg.map(Algorithm::scheme).or_else(|| {
-        let scheme = *key.schemes().iter().min()?;
-        (!scheme.is_hmac()).then_some(scheme)
-    })
 }
 
 fn boxed(strings: &[String]) -> Vec<Box<str>> {
