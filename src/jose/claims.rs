@@ -1,6 +1,7 @@
 //! The JWT Claims Set (RFC 7519 §4), parsed strictly once and read in place.
 //!
-//! Registered claims have their RFC's types or the set is refused; all others stay text until somebody
+//! A registered claim that has not its RFC's type is noted, not refused here: what a token's claims say
+//! is nobody's business until its signature has been verified. All other claims stay text until somebody
 //! asks. A StringOrURI with a `:` is not held against the URI grammar (§2 says it must be a URI): `sub`
 //! values such as `user:42` are common, comparison is by exact string anyway, and a URI parser would add
 //! ways to fail without adding a check that matters.
@@ -37,17 +38,18 @@ pub struct Claims<'b> {
     pub iat: Option<NumericDate>,
     /// `jti` (§4.1.7).
     pub jti: Option<Cow<'b, str>>,
+    /// The first registered claim that has a wrong type or an impossible value; it counts as absent.
+    pub invalid: Option<&'static str>,
     /// `aud` (§4.1.3): a string or an array of strings.
     aud: Option<Value<'b>>,
     object: Object<'b>,
 }
 
 impl<'b> Claims<'b> {
-    /// Parses a decoded payload: one JSON object, strictly, every registered claim of its right type.
+    /// Parses a decoded payload: one JSON object, strictly.
     ///
     /// # Errors
-    /// [`JoseError::Malformed`] for JSON that is not a strict object, [`JoseError::InvalidClaim`] for a
-    /// registered claim of the wrong type.
+    /// [`JoseError::Malformed`] for JSON that is not a strict object.
     pub fn parse(payload: &'b [u8]) -> Result<Self, JoseError> {
         let object = Object::parse(payload).map_err(|error| JoseError::Malformed(error.rule))?;
         let mut claims = Self {
@@ -57,20 +59,22 @@ impl<'b> Claims<'b> {
             nbf: None,
             iat: None,
             jti: None,
+            invalid: None,
             aud: None,
             object,
         };
         for (name, value) in claims.object.members() {
-            match &*name {
-                "iss" => claims.iss = Some(string("iss", value)?),
-                "sub" => claims.sub = Some(string("sub", value)?),
-                "jti" => claims.jti = Some(string("jti", value)?),
-                "exp" => claims.exp = Some(numeric_date("exp", value)?),
-                "nbf" => claims.nbf = Some(numeric_date("nbf", value)?),
-                "iat" => claims.iat = Some(numeric_date("iat", value)?),
-                "aud" => claims.aud = Some(strings("aud", value)?),
-                _ => {}
-            }
+            let invalid = match &*name {
+                "iss" => set("iss", &mut claims.iss, value.as_str()),
+                "sub" => set("sub", &mut claims.sub, value.as_str()),
+                "jti" => set("jti", &mut claims.jti, value.as_str()),
+                "exp" => set("exp", &mut claims.exp, numeric_date(value)),
+                "nbf" => set("nbf", &mut claims.nbf, numeric_date(value)),
+                "iat" => set("iat", &mut claims.iat, numeric_date(value)),
+                "aud" => set("aud", &mut claims.aud, one_or_many_strings(value)),
+                _ => None,
+            };
+            claims.invalid = claims.invalid.or(invalid);
         }
         Ok(claims)
     }
@@ -141,25 +145,25 @@ impl<'b> Claims<'b> {
     }
 }
 
-fn string<'b>(claim: &'static str, value: Value<'b>) -> Result<Cow<'b, str>, JoseError> {
-    value.as_str().ok_or(JoseError::InvalidClaim(claim))
+/// Fills a claim in, or names it where its value does not fit.
+fn set<T>(name: &'static str, claim: &mut Option<T>, value: Option<T>) -> Option<&'static str> {
+    let invalid = value.is_none().then_some(name);
+    *claim = value;
+    invalid
 }
 
 /// RFC 7519 §4.1.3: an array of strings, or in the special case of one audience, a single string. An
 /// empty array names nobody, which is not malformed, only useless.
-fn strings<'b>(claim: &'static str, value: Value<'b>) -> Result<Value<'b>, JoseError> {
+fn one_or_many_strings(value: Value<'_>) -> Option<Value<'_>> {
     let fits = value.as_str().is_some()
         || value
             .as_array()
             .is_some_and(|mut elements| elements.all(|element| element.as_str().is_some()));
-    fits.then_some(value).ok_or(JoseError::InvalidClaim(claim))
+    fits.then_some(value)
 }
 
 /// RFC 7519 §2: a JSON numeric value. A string of digits is not one.
-fn numeric_date(claim: &'static str, value: Value<'_>) -> Result<NumericDate, JoseError> {
-    value
-        .as_number()
-        .and_then(|number| number.floor_and_ceil(NUMERIC_DATE_MAX))
-        .map(|(floor, ceil)| NumericDate { floor, ceil })
-        .ok_or(JoseError::InvalidClaim(claim))
+fn numeric_date(value: Value<'_>) -> Option<NumericDate> {
+    let (floor, ceil) = value.as_number()?.floor_and_ceil(NUMERIC_DATE_MAX)?;
+    Some(NumericDate { floor, ceil })
 }

@@ -35,7 +35,4 @@ pub enum JoseError {
     /// `crit` is malformed or names an extension that is not understood (RFC 7515 §4.1.11).
     #[error("crit is malformed or names an unknown extension")]
     UnknownCritical,
-    /// A registered claim has the wrong JSON type or an impossible value.
-    #[error("the claim {0} has an invalid value")]
-    InvalidClaim(&'static str),
 }
