@@ -5,8 +5,10 @@
 mod algorithms;
 mod exit;
 mod files;
+mod health;
 mod keyfiles;
 mod keys;
+mod manual;
 mod output;
 mod process;
 mod verify;
@@ -37,14 +39,22 @@ Exit codes: 0 done and valid, 1 a token was invalid or a check failed, 2 usage o
 )]
 struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: Choice,
 }
 
 /// A command with its arguments.
+#[derive(Debug)]
+pub(crate) struct Command(Choice);
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+enum Choice {
     Verify(verify::Args),
     Keys(keys::Args),
+    Health(health::Args),
+    #[command(hide = true)]
+    Completions(manual::CompletionsArgs),
+    #[command(hide = true)]
+    Man(manual::ManArgs),
 }
 
 /// Reads the command line. Where there is nothing to run (help was asked for, or the line makes no sense)
@@ -55,7 +65,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         .try_get_matches_from(&arguments)
         .and_then(|matches| CommandLine::from_arg_matches(&matches));
     match parsed {
-        Ok(line) => Ok(line.command),
+        Ok(line) => Ok(Command(line.command)),
         Err(error) if error.use_stderr() => {
             let text = process::redact(error.render().to_string(), &arguments);
             eprint!("{text}");
@@ -71,25 +81,32 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
 
 /// Runs a command and tells how it ended.
 pub(crate) fn run(command: Command) -> ExitCode {
-    let name = command.name();
-    let ended = match &command {
-        Command::Verify(args) => verify::run(args),
-        Command::Keys(args) => keys::run(args),
+    let Command(choice) = command;
+    let ended = match &choice {
+        Choice::Verify(args) => verify::run(args),
+        Choice::Keys(args) => keys::run(args),
+        Choice::Health(args) => health::run(args),
+        Choice::Completions(args) => manual::completions(args),
+        Choice::Man(args) => manual::man(args),
     };
     match ended {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
-            failure.report(name);
+            failure.report(choice.name());
             ExitCode::from(&failure)
         }
     }
 }
 
-impl Command {
+impl Choice {
+    /// What to ask help for.
     fn name(&self) -> &'static str {
         match self {
             Self::Verify(_) => "verify",
             Self::Keys(_) => "keys",
+            Self::Health(_) => "health",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 }
