@@ -13,7 +13,16 @@ impl KeyedSha256 {
     pub fn new(_secret: &[u8; 64]) -> Self {
         todo!()
     }
-    /// SHA-256(secret || domain || message), where the domain is one whole block or nothing.
+    /// SHA-256(secret || prefix || message).
+    #[must_use]
+    pub fn digest_with(&self, _prefix: [u8; 8], _message: &[u8]) -> [u8; 32] {
+        todo!()
+    }
+    /// [`Self::digest_with`] of each prefix and message.
+    pub fn digest_many_with(&self, _messages: &[([u8; 8], &[u8])], _digests: &mut Vec<[u8; 32]>) {
+        todo!()
+    }
+    /// SHA-256(secret || message).
     #[must_use]
     pub fn digest(&self, _message: &[u8]) -> [u8; 32] {
         todo!()
