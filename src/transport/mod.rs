@@ -3,6 +3,12 @@
 //! decides, and it cannot choose a laxer path.
 #![forbid(unsafe_code)]
 
+pub mod client;
+pub mod peers;
+pub mod sniff;
+pub mod uds;
+pub mod wire;
+
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use std::sync::Arc;
