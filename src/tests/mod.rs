@@ -1,1 +1,3 @@
 //! Stories that cross rooms.
+
+mod floor_plan;
