@@ -2,8 +2,8 @@
 
 use super::v1;
 use crate::limits::FRAME_TOKENS_MAX;
-use crate::transport::http::ask::{Asking, want};
 use crate::transport::http::Fault;
+use crate::transport::http::ask::{Asking, want};
 use bytes::Bytes;
 use hyper::StatusCode;
 use std::time::Duration;
@@ -97,8 +97,22 @@ mod tests {
         ] {
             assert_eq!(read(text), Ok(Some(expected)), "{text}");
         }
-        for bad in ["", "S", "1", "1s", "-1S", "+1S", "123456789S", "1.5S", "1 S"] {
-            assert_eq!(read(bad).map_err(|fault| fault.error), Err("bad_timeout"), "{bad}");
+        for bad in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "-1S",
+            "+1S",
+            "123456789S",
+            "1.5S",
+            "1 S",
+        ] {
+            assert_eq!(
+                read(bad).map_err(|fault| fault.error),
+                Err("bad_timeout"),
+                "{bad}"
+            );
         }
     }
 }
