@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod http;
 pub mod peers;
 pub mod sniff;
+mod tally;
 pub mod tcp;
 pub mod tls;
 pub mod uds;

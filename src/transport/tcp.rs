@@ -78,7 +78,7 @@ async fn connection(
         return;
     }
     let Some(tls) = tls else {
-        return http::serve_connection(stream, admission, context).await;
+        return http::serve_connection(stream, Arc::new(admission), context).await;
     };
     let handshake = tokio::time::timeout(context.limits.handshake_timeout, tls.accept(stream));
     let fault = match handshake.await {
@@ -87,7 +87,7 @@ async fn connection(
                 Some(name) => admission.certified(&name),
                 None => admission,
             };
-            return http::serve_connection(stream, admission, context).await;
+            return http::serve_connection(stream, Arc::new(admission), context).await;
         }
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "no TLS connection could be made");

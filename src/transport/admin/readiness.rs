@@ -83,12 +83,19 @@ impl Readiness {
 }
 
 impl Report {
-    fn new(lifecycle: Option<&'static str>, issuers: &[Issuer], keys_required: bool) -> Self {
-        let awaiting = || {
-            let awaits = |issuer: &&Issuer| matches!(issuer.keys, IssuerKeys::Awaited);
-            issuers.iter().filter(awaits)
-        };
-        let issuers_awaiting_keys = awaiting().count();
+    fn new<'i>(
+        lifecycle: Option<&'static str>,
+        issuers: impl Iterator<Item = &'i Issuer>,
+        keys_required: bool,
+    ) -> Self {
+        let mut issuers_awaiting_keys = 0;
+        let mut listed = Vec::new();
+        for issuer in issuers.filter(|issuer| matches!(issuer.keys, IssuerKeys::Awaited)) {
+            issuers_awaiting_keys += 1;
+            if listed.len() < ISSUERS_LISTED_MAX {
+                listed.push(issuer.name.as_ref().to_owned());
+            }
+        }
         let keys = (issuers_awaiting_keys > 0).then_some("keys_awaited");
         let status = match (lifecycle, keys) {
             (None, None) => Status::Ready,
@@ -99,10 +106,7 @@ impl Report {
             status,
             reasons: lifecycle.into_iter().chain(keys).collect(),
             issuers_awaiting_keys,
-            issuers: awaiting()
-                .take(ISSUERS_LISTED_MAX)
-                .map(|issuer| issuer.name.as_ref().to_owned())
-                .collect(),
+            issuers: listed,
         }
     }
 
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn all_is_well() {
-        let report = Report::new(None, &[], true);
+        let report = Report::new(None, [].iter(), true);
         assert!(report.is_ready());
         assert_eq!(
             json(&report),
@@ -145,18 +149,18 @@ mod tests {
     #[test]
     fn awaited_keys_degrade_and_only_by_configuration_stop() {
         let issuers = [awaiting("acme")];
-        let report = Report::new(None, &issuers, false);
+        let report = Report::new(None, issuers.iter(), false);
         assert!(report.is_ready());
         assert_eq!(
             json(&report),
             r#"{"status":"degraded","reasons":["keys_awaited"],"issuers_awaiting_keys":1,"issuers":["acme"]}"#
         );
-        assert!(!Report::new(None, &issuers, true).is_ready());
+        assert!(!Report::new(None, issuers.iter(), true).is_ready());
     }
 
     #[test]
     fn draining_is_not_ready_whatever_else() {
-        let report = Report::new(Some("draining"), &[awaiting("a")], false);
+        let report = Report::new(Some("draining"), [awaiting("a")].iter(), false);
         assert!(!report.is_ready());
         assert_eq!(report.reasons, ["draining", "keys_awaited"]);
     }
@@ -166,7 +170,7 @@ mod tests {
         let many: Vec<_> = (0..1000)
             .map(|index| awaiting(&index.to_string()))
             .collect();
-        let report = Report::new(None, &many, false);
+        let report = Report::new(None, many.iter(), false);
         assert_eq!(report.issuers.len(), ISSUERS_LISTED_MAX);
         assert_eq!(report.issuers_awaiting_keys, 1000);
     }

@@ -2,8 +2,8 @@
 
 use super::v1;
 use crate::limits::FRAME_TOKENS_MAX;
-use crate::transport::http::Fault;
 use crate::transport::http::ask::{Asking, want};
+use crate::transport::http::{Fault, Protocol};
 use bytes::Bytes;
 use hyper::StatusCode;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub(super) fn asking<'m>(
         policy: Some(policy).filter(|name| !name.is_empty()),
         want: want(wants.iter().map(String::as_str))?,
         timeout,
+        protocol: Protocol::Grpc,
     })
 }
 

@@ -1,8 +1,7 @@
 //! Carries a question to the engine and waits for its verdicts: the one way there, for HTTP and gRPC.
 
-use super::Connection;
-use super::Fault;
 use super::fault::UNKNOWN_POLICY;
+use super::{Connection, Fault, Protocol};
 use crate::engine::Call;
 use crate::transport::peers::PolicyRefused;
 use crate::verdict::{Refusal, Unavailable, Verdict};
@@ -27,6 +26,8 @@ pub(in crate::transport) struct Asking<'a> {
     pub(in crate::transport) want: Want,
     /// How long the caller waits; `None` for the daemon's default.
     pub(in crate::transport) timeout: Option<Duration>,
+    /// What it is asked in.
+    pub(in crate::transport) protocol: Protocol,
 }
 
 /// Asks, and waits for one verdict a token. Hits are answered without waiting.
@@ -34,6 +35,13 @@ pub(in crate::transport) async fn ask(
     connection: &Connection,
     asking: Asking<'_>,
 ) -> Result<Vec<Verdict>, Fault> {
+    let protocol = asking.protocol;
+    let verdicts = answer(connection, asking).await?;
+    connection.count(protocol, &verdicts);
+    Ok(verdicts)
+}
+
+async fn answer(connection: &Connection, asking: Asking<'_>) -> Result<Vec<Verdict>, Fault> {
     let Connection {
         context, admission, ..
     } = connection;

@@ -1,7 +1,7 @@
 //! `GET /.well-known/jwks.json`: the public keys that the daemon trusts.
 
 use super::{Body, Fault, reply};
-use crate::verify::{IssuerKeys, Records};
+use crate::verify::Records;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::{Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,10 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 /// part and never appear.
 pub(super) fn answer<B>(records: &Records, request: &Request<B>) -> Result<Response<Body>, Fault> {
     let tenant = tenant(request.uri().query())?;
-    let set = public_keys(records, tenant).ok_or(UNKNOWN_TENANT)?;
+    if tenant.is_some_and(|tenant| !records.issuers().any(|issuer| *issuer.tenant == *tenant)) {
+        return Err(UNKNOWN_TENANT);
+    }
+    let set = records.public_jwks(tenant);
     let tag = entity_tag(set.as_bytes());
     let mut response = if matches_tag(request.headers(), &tag) {
         let mut response = Response::new(Body::whole(Vec::new()));
@@ -54,30 +57,6 @@ fn tenant(query: Option<&str>) -> Result<Option<&str>, Fault> {
         Some(name) if !name.is_empty() && !name.contains(['&', '=', '%', '+']) => Ok(Some(name)),
         _ => Err(BAD_QUERY),
     }
-}
-
-/// The JWK Set as JSON; `None` where no issuer belongs to the tenant.
-fn public_keys(records: &Records, tenant: Option<&str>) -> Option<String> {
-    let mut known = tenant.is_none();
-    let mut set = String::from(r#"{"keys":["#);
-    let start = set.len();
-    for issuer in records.issuers() {
-        if tenant.is_some_and(|tenant| *issuer.tenant != *tenant) {
-            continue;
-        }
-        known = true;
-        let IssuerKeys::Known(keys) = &issuer.keys else {
-            continue;
-        };
-        for jwk in keys.slots().iter().filter_map(|slot| slot.public_jwk()) {
-            if set.len() > start {
-                set.push(',');
-            }
-            set.push_str(&jwk);
-        }
-    }
-    set.push_str("]}");
-    known.then_some(set)
 }
 
 /// A strong validator (RFC 9110 §8.8.3): equal exactly when the bytes are.

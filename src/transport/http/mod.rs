@@ -23,7 +23,9 @@ pub(super) use watched::{Activity, Called};
 
 use crate::metrics::FaultLabels;
 use crate::transport::peers::Admission;
+use crate::transport::tally::Tally;
 use crate::transport::{Context, Limits};
+use crate::verdict::Verdict;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -31,7 +33,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use watched::{Version, Watched};
 
@@ -56,23 +58,61 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// One connection, as every call on it sees it.
 pub(super) struct Connection {
     pub(super) context: Context,
-    pub(super) admission: Admission,
+    pub(super) admission: Arc<Admission>,
     pub(super) activity: Arc<Activity>,
+    /// Counts verdicts, by the protocol they were asked in.
+    tallies: [Mutex<Tally>; 3],
+}
+
+/// What a call was asked in, for the count of verdicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.
+    H1,
+    /// HTTP/2.
+    H2,
+    /// gRPC.
+    Grpc,
+}
+
+impl Protocol {
+    const ALL: [Self; 3] = [Self::H1, Self::H2, Self::Grpc];
+
+    /// The name in [`crate::metrics::VerificationLabels`].
+    const fn name(self) -> &'static str {
+        match self {
+            Self::H1 => "h1",
+            Self::H2 => "h2",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+impl Connection {
+    /// Counts what is answered.
+    fn count(&self, protocol: Protocol, verdicts: &[Verdict]) {
+        let tally = &self.tallies[protocol as usize];
+        // A panic while it was held leaves at worst a verdict uncounted.
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.count(verdicts);
+    }
 }
 
 /// Serves one connection to its end: until the peer leaves, breaks a rule or falls silent, or until
 /// shutdown, when what was accepted is answered first.
-pub async fn serve_connection<S>(stream: S, admission: Admission, context: Context)
+pub async fn serve_connection<S>(stream: S, admission: Arc<Admission>, context: Context)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = Arc::clone(&context.limits);
     let metrics = Arc::clone(&context.metrics);
     let transport = admission.transport();
+    let tally = |protocol: Protocol| Mutex::new(Tally::new(Arc::clone(&metrics), protocol.name()));
     let connection = Arc::new(Connection {
         context,
         admission,
         activity: Arc::default(),
+        tallies: Protocol::ALL.map(tally),
     });
     let answer = |connection: Arc<Connection>, request| async move {
         Ok(routes::answer(&connection, request).await)

@@ -2,10 +2,10 @@
 
 use super::ask::{Asking, ask};
 use super::json::{self, Shape};
-use super::{Body, Connection, Fault, body, reply};
+use super::{Body, Connection, Fault, Protocol, body, reply};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use std::time::Duration;
 
 /// How long the caller waits, in milliseconds.
@@ -27,6 +27,10 @@ pub(super) async fn answer(
         policy: asked.policy.as_deref(),
         want: asked.want,
         timeout,
+        protocol: match head.version {
+            Version::HTTP_2 => Protocol::H2,
+            _ => Protocol::H1,
+        },
     };
     let verdicts = ask(connection, asking).await?;
     Ok(match (shape, &*verdicts) {
