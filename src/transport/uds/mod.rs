@@ -33,11 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes over a connection that speaks HTTP, until it is done.
 pub type HttpDoor = Arc<
-    dyn Fn(
-            Replayed<UnixStream>,
-            Arc<Admission>,
-            Context,
-        ) -> Pin<Box<dyn Future<Output = ()> + Send>>
+    dyn Fn(Replayed<UnixStream>, Admission, Context) -> Pin<Box<dyn Future<Output = ()> + Send>>
         + Send
         + Sync,
 >;
@@ -116,7 +112,7 @@ async fn open(mut stream: UnixStream, options: Arc<Options>, context: Context, r
         .peers
         .admit_user(credentials.uid(), credentials.gid());
     let admission = match admitted {
-        Ok(admission) => Arc::new(admission),
+        Ok(admission) => admission,
         Err(refused) => return refusals.refuse(stream, FaultCode::from(refused)).await,
     };
     let mut buffer = BytesMut::with_capacity(READ_BYTES_MIN);
