@@ -37,6 +37,9 @@ pub const JWKS_BYTES_MAX: usize = 512 * 1024;
 /// Most keys taken from one JWK Set.
 pub const JWKS_KEYS_MAX: usize = 128;
 
+/// Most keys of an issuer that one token without a distinguishing `kid` is tried against.
+pub const KEY_CANDIDATES_MAX: usize = 4;
+
 /// Smallest RSA modulus, in bits (RFC 7518 §3.3).
 pub const RSA_BITS_MIN: usize = 2048;
 

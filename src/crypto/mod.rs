@@ -5,9 +5,18 @@
 //! combined equation. A batch of one takes the same path as a batch of many.
 //!
 //! aws-lc-rs is the reference; faster kernels slot in behind `verify_batch`.
-#![forbid(unsafe_code)]
 
+mod batch;
+mod ecdsa;
+mod ed25519;
+mod hmac;
+mod reference;
+mod rsa;
 pub mod sha2;
+
+pub use batch::{Check, Outcome, estimated_cost_ns, verify_batch};
+
+use reference::PublicKey;
 
 /// A signature algorithm with all its parameters fixed: nothing is left for a message to choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,8 +43,18 @@ pub enum Scheme {
 }
 
 /// A public key (or HMAC secret), parsed, checked, and pinned to one scheme.
+///
+/// There is no constructor from untyped bytes: an RSA or EC public key can never become an HMAC secret,
+/// nor the reverse (RFC 8725 §2.1).
 pub struct VerifyingKey {
-    // helper: scheme + enum of aws-lc-rs parsed forms
+    scheme: Scheme,
+    material: Material,
+}
+
+/// The parsed forms. Each constructor pairs a scheme with the one form that serves it.
+enum Material {
+    Hmac(hmac::Secret),
+    Public(PublicKey),
 }
 
 /// Why key material was refused. Names the material's fault, never its bytes.
@@ -67,75 +86,94 @@ pub enum KeyError {
     Malformed(&'static str),
 }
 
-/// One signature to check.
-#[derive(Clone, Copy)]
-pub struct Check<'a> {
-    /// The key, and with it the scheme.
-    pub key: &'a VerifyingKey,
-    /// The signed bytes; for a JWS, the signing input.
-    pub message: &'a [u8],
-    /// The signature in its JOSE form: ECDSA is raw `r || s` (RFC 7518 §3.4).
-    pub signature: &'a [u8],
-}
-
-/// The outcome of one check. The two values lie 64 bits apart in Hamming distance halves, so that no
-/// cleared or single flipped word turns one into the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Outcome {
-    /// The signature is the key's over the message.
-    Genuine = 0x9e37_79b9_7f4a_7c15,
-    /// It is not.
-    Forged = 0x61c8_8646_80b5_83ea,
-}
-
 impl VerifyingKey {
     /// An HMAC secret (RFC 7518 §3.2).
     ///
     /// # Errors
     /// [`KeyError::SecretTooShort`], or [`KeyError::WrongKind`] for a scheme that is not HMAC.
-    pub fn hmac(_scheme: Scheme, _secret: &[u8]) -> Result<Self, KeyError> {
-        todo!()
+    pub fn hmac(scheme: Scheme, secret: &[u8]) -> Result<Self, KeyError> {
+        let material = Material::Hmac(hmac::Secret::new(scheme, secret)?);
+        Ok(Self { scheme, material })
     }
+
     /// An RSA public key from its big-endian modulus and exponent (RFC 7518 §6.3.1), for PKCS#1 or PSS.
+    /// Leading zero octets, which some libraries add, are ignored.
     ///
     /// # Errors
-    /// [`KeyError::RsaSize`], [`KeyError::RsaExponent`], [`KeyError::WrongKind`].
-    pub fn rsa(_scheme: Scheme, _n: &[u8], _e: &[u8]) -> Result<Self, KeyError> {
-        todo!()
+    /// [`KeyError::RsaSize`], [`KeyError::RsaExponent`], [`KeyError::WrongKind`], or
+    /// [`KeyError::Malformed`] for an even modulus.
+    pub fn rsa(scheme: Scheme, n: &[u8], e: &[u8]) -> Result<Self, KeyError> {
+        let material = Material::Public(rsa::parse(scheme, n, e)?);
+        Ok(Self { scheme, material })
     }
+
     /// An elliptic-curve public key from big-endian affine coordinates of the curve's exact length
     /// (RFC 7518 §6.2.1).
     ///
     /// # Errors
     /// [`KeyError::InvalidPoint`], [`KeyError::WrongKind`].
-    pub fn ec(_scheme: Scheme, _x: &[u8], _y: &[u8]) -> Result<Self, KeyError> {
-        todo!()
+    pub fn ec(scheme: Scheme, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
+        let material = Material::Public(ecdsa::parse(scheme, x, y)?);
+        Ok(Self { scheme, material })
     }
-    /// An Ed25519 public key in its 32-byte encoding (RFC 8032 §5.1.2). Small-order and non-canonical
-    /// encodings are refused.
+
+    /// An Ed25519 public key in its 32-byte encoding (RFC 8032 §5.1.2). Non-canonical encodings and points
+    /// outside the subgroup of prime order, small-order points among them, are refused.
     ///
     /// # Errors
     /// [`KeyError::InvalidPoint`].
-    pub fn ed25519(_x: &[u8]) -> Result<Self, KeyError> {
-        todo!()
+    pub fn ed25519(x: &[u8]) -> Result<Self, KeyError> {
+        let material = Material::Public(ed25519::parse(x)?);
+        Ok(Self {
+            scheme: Scheme::Ed25519,
+            material,
+        })
     }
+
     /// The scheme this key is pinned to.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
-        todo!()
+        self.scheme
     }
 }
 
-/// Checks every signature on its own and puts one outcome a check into `outcomes`, in order; what it held
-/// before is cleared.
-pub fn verify_batch(_checks: &[Check<'_>], _outcomes: &mut Vec<Outcome>) {
-    todo!()
+/// Prints the scheme only: a secret must not reach a log, and a public key does not help there.
+impl std::fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
 }
 
-/// A rough cost of one check, in nanoseconds of one core, known before any key is looked up: schedulers
-/// need to tell an HMAC from a P-521, not to be right. `signature_bytes` tells RSA moduli apart.
-#[must_use]
-pub fn estimated_cost_ns(_scheme: Scheme, _signature_bytes: usize) -> u64 {
-    todo!()
+impl Scheme {
+    /// How many schemes there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every scheme, in the order of their discriminants.
+    pub const ALL: [Self; 14] = [
+        Self::HmacSha256,
+        Self::HmacSha384,
+        Self::HmacSha512,
+        Self::RsaPkcs1Sha256,
+        Self::RsaPkcs1Sha384,
+        Self::RsaPkcs1Sha512,
+        Self::RsaPssSha256,
+        Self::RsaPssSha384,
+        Self::RsaPssSha512,
+        Self::EcdsaP256Sha256,
+        Self::EcdsaP384Sha384,
+        Self::EcdsaP521Sha512,
+        Self::EcdsaSecp256k1Sha256,
+        Self::Ed25519,
+    ];
+
+    /// Whether the scheme is a MAC, whose key is a shared secret.
+    #[must_use]
+    pub const fn is_hmac(self) -> bool {
+        matches!(self, Self::HmacSha256 | Self::HmacSha384 | Self::HmacSha512)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,230 @@
-//! base64url without padding (RFC 7515 §2), strictly: the alphabet, no `=`, zero trailing bits.
+//! base64url without padding (RFC 7515 §2), strictly.
+//!
+//! It refuses what RFC 4648 leaves to the decoder's mercy: a byte outside the alphabet, `=`, line breaks,
+//! a length no encoder produces, and trailing bits that are not zero (§3.5). Each octet string therefore
+//! has exactly one accepted encoding, so a token cannot be respelled into a second one.
 #![forbid(unsafe_code)]
+
+/// Why a text is not strict base64url, and where. Never holds the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule} (byte {offset})")]
+pub struct Base64Error {
+    /// The rule that was broken.
+    pub rule: &'static str,
+    /// The first byte that breaks it.
+    pub offset: usize,
+}
+
+/// Rule: only the 64 characters of RFC 4648 §5.
+pub const OUTSIDE_ALPHABET: &str = "base64url holds a byte outside its alphabet";
+/// Rule: no `=` (RFC 7515 §2).
+pub const PADDED: &str = "base64url is padded with '='";
+/// Rule: no length of the form 4n + 1, which encodes no whole number of octets.
+pub const IMPOSSIBLE_LENGTH: &str = "base64url has an impossible length";
+/// Rule: the bits beyond the last octet are zero (RFC 4648 §3.5).
+pub const TRAILING_BITS: &str = "base64url has trailing bits that are not zero";
+
+/// Appends the octets that `text` encodes to `out`; on an error `out` is as it was.
+///
+/// # Errors
+/// [`Base64Error`] naming the broken rule.
+#[inline]
+pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
+    let before = out.len();
+    decode_appending(text, out).map_err(|_| {
+        out.truncate(before);
+        // The hot loop only learns that something is wrong; a second look finds out what.
+        explain(text)
+    })
+}
+
+/// The octets that `text` encodes.
+///
+/// # Errors
+/// [`Base64Error`] naming the broken rule.
+pub fn decode_vec(text: &[u8]) -> Result<Vec<u8>, Base64Error> {
+    let mut out = Vec::with_capacity(decoded_len(text.len()) + SLACK);
+    decode(text, &mut out)?;
+    Ok(out)
+}
+
+/// Appends the encoding of `octets` to `out`.
+pub fn encode(octets: &[u8], out: &mut Vec<u8>) {
+    out.reserve(encoded_len(octets.len()));
+    let mut triples = octets.chunks_exact(3);
+    for triple in &mut triples {
+        let bits = triple
+            .iter()
+            .fold(0, |bits, &octet| bits << 8 | u32::from(octet));
+        out.extend_from_slice(&[18, 12, 6, 0].map(|shift| character(bits >> shift)));
+    }
+    match *triples.remainder() {
+        [a] => {
+            let bits = u32::from(a) << 16;
+            out.extend_from_slice(&[18, 12].map(|shift| character(bits >> shift)));
+        }
+        [a, b] => {
+            let bits = u32::from(a) << 16 | u32::from(b) << 8;
+            out.extend_from_slice(&[18, 12, 6].map(|shift| character(bits >> shift)));
+        }
+        _ => {}
+    }
+}
+
+/// The encoding of `octets` as a string.
+#[must_use]
+pub fn encode_string(octets: &[u8]) -> String {
+    let mut out = Vec::with_capacity(encoded_len(octets.len()));
+    encode(octets, &mut out);
+    String::from_utf8(out).expect("the alphabet is ASCII")
+}
+
+/// Octets that a text of this length encodes; its length may still be impossible.
+#[must_use]
+pub const fn decoded_len(text_len: usize) -> usize {
+    text_len / 4 * 3 + (text_len % 4) * 3 / 4
+}
+
+/// Characters that encode this many octets.
+#[must_use]
+pub const fn encoded_len(octets: usize) -> usize {
+    octets / 3 * 4 + (octets % 3 * 4).div_ceil(3)
+}
+
+/// Whether every byte is of the alphabet.
+#[must_use]
+#[inline]
+pub fn is_alphabet(text: &[u8]) -> bool {
+    let mut blocks = text.chunks_exact(BLOCK);
+    let mut good = true;
+    for block in &mut blocks {
+        // No early exit within a block: that lets the compiler use vector compares.
+        good &= block
+            .iter()
+            .fold(true, |good, &byte| good & in_alphabet(byte));
+        if !good {
+            return false;
+        }
+    }
+    blocks.remainder().iter().all(|&byte| in_alphabet(byte))
+}
+
+/// Bytes looked at together; a multiple of every vector width and of 8.
+const BLOCK: usize = 32;
+
+/// Eight octets are stored where six are meant, so the buffer is longer by two while decoding.
+const SLACK: usize = 2;
+
+/// Marks a byte outside the alphabet among the sextets.
+const INVALID: u8 = 0x80;
+
+struct Broken;
+
+fn decode_appending(text: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    if text.len() % 4 == 1 {
+        return Err(Broken);
+    }
+    let before = out.len();
+    let octets = decoded_len(text.len());
+    out.resize(before + octets + SLACK, 0);
+    let mut place = out.get_mut(before..).ok_or(Broken)?;
+
+    let mut groups = text.chunks_exact(8);
+    let mut seen = 0;
+    for group in &mut groups {
+        let sextets = load_sextets(group);
+        seen |= sextets;
+        let (slot, rest) = place.split_first_chunk_mut::<8>().ok_or(Broken)?;
+        // The two octets too many are overwritten by the next group, or cut off as slack.
+        *slot = (pack(sextets) << 16).to_be_bytes();
+        let _ = rest;
+        place = place.get_mut(6..).ok_or(Broken)?;
+    }
+
+    let tail = groups.remainder();
+    let mut padded = [b'A'; 8];
+    padded
+        .get_mut(..tail.len())
+        .ok_or(Broken)?
+        .copy_from_slice(tail);
+    let sextets = load_sextets(&padded);
+    seen |= sextets;
+    let bytes = (pack(sextets) << 16).to_be_bytes();
+    let tail_octets = decoded_len(tail.len());
+    let (kept, spare) = bytes.split_at(tail_octets);
+    place
+        .get_mut(..tail_octets)
+        .ok_or(Broken)?
+        .copy_from_slice(kept);
+
+    // What lies beyond the last octet came from `A`s, which are zero, or from trailing bits.
+    let trailing_bits = spare.iter().any(|&bits| bits != 0);
+    if seen & u64::from_be_bytes([INVALID; 8]) != 0 || trailing_bits {
+        return Err(Broken);
+    }
+    out.truncate(before + octets);
+    Ok(())
+}
+
+/// Eight characters as eight sextets, first character in the highest byte.
+#[inline]
+fn load_sextets(group: &[u8]) -> u64 {
+    group.iter().fold(0, |word, &byte| {
+        word << 8 | u64::from(SEXTETS[usize::from(byte)])
+    })
+}
+
+/// Eight sextets in eight bytes to the 48 bits they stand for.
+#[inline]
+const fn pack(sextets: u64) -> u64 {
+    let pairs = (sextets & 0x3f00_3f00_3f00_3f00) >> 2 | sextets & 0x003f_003f_003f_003f;
+    let quads = (pairs & 0x0fff_0000_0fff_0000) >> 4 | pairs & 0x0000_0fff_0000_0fff;
+    quads >> 32 << 24 | quads & 0x00ff_ffff
+}
+
+/// Finds the first broken rule of a text known to break one.
+#[cold]
+fn explain(text: &[u8]) -> Base64Error {
+    if let Some(offset) = text.iter().position(|&byte| !in_alphabet(byte)) {
+        let padded = text
+            .get(offset..)
+            .is_some_and(|rest| rest.iter().all(|&b| b == b'='));
+        let rule = if padded { PADDED } else { OUTSIDE_ALPHABET };
+        return Base64Error { rule, offset };
+    }
+    let offset = text.len().saturating_sub(1);
+    if text.len() % 4 == 1 {
+        Base64Error {
+            rule: IMPOSSIBLE_LENGTH,
+            offset,
+        }
+    } else {
+        Base64Error {
+            rule: TRAILING_BITS,
+            offset,
+        }
+    }
+}
+
+#[inline]
+const fn in_alphabet(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_')
+}
+
+/// RFC 4648 §5, table 2.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static SEXTETS: [u8; 256] = {
+    let mut table = [INVALID; 256];
+    let mut sextet = 0;
+    while sextet < 64 {
+        table[ALPHABET[sextet] as usize] = sextet as u8;
+        sextet += 1;
+    }
+    table
+};
+
+#[inline]
+const fn character(bits: u32) -> u8 {
+    ALPHABET[(bits & 0x3f) as usize]
+}

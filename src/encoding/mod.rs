@@ -1,4 +1,7 @@
 //! Strict, bounded readers of what a token is written in: base64url and JSON.
+//!
+//! They know no token and no claim. They refuse whatever has two readings, so that everyone who looks at
+//! the same bytes sees the same text.
 #![forbid(unsafe_code)]
 
 pub mod base64url;

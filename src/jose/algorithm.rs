@@ -71,6 +71,15 @@ impl Algorithm {
         Self::ALL.into_iter().find(|alg| alg.name() == name)
     }
 
+    /// The name of a scheme where no key or token chose one; the older `EdDSA` is what issuers write.
+    #[must_use]
+    pub fn of_scheme(scheme: Scheme) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|alg| alg.scheme() == scheme)
+            .expect("every scheme has a name: `every_scheme_has_a_name` tries them all")
+    }
+
     /// The signature scheme behind the name. `EdDSA` and `Ed25519` are two names of one scheme.
     #[must_use]
     pub const fn scheme(self) -> Scheme {
@@ -96,5 +105,26 @@ impl Algorithm {
 impl std::fmt::Display for Algorithm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scheme_has_a_name() {
+        for alg in Algorithm::ALL {
+            assert_eq!(Algorithm::of_scheme(alg.scheme()).scheme(), alg.scheme());
+        }
+        assert_eq!(Algorithm::of_scheme(Scheme::Ed25519), Algorithm::EdDsa);
+    }
+
+    /// Checks V-12, V-13.
+    #[test]
+    fn names_are_exact_and_none_is_not_one() {
+        for name in ["none", "None", "noNE", "NONE", "es256", "RS256 ", "", "HS1"] {
+            assert_eq!(Algorithm::from_name(name), None, "{name}");
+        }
     }
 }

@@ -1,6 +1,13 @@
 //! The JWT Claims Set (RFC 7519 §4), parsed strictly once and read in place.
+//!
+//! A registered claim that has not its RFC's type is noted, not refused here: what a token's claims say
+//! is nobody's business until its signature has been verified. All other claims stay text until somebody
+//! asks. A StringOrURI with a `:` is not held against the URI grammar (§2 says it must be a URI): `sub`
+//! values such as `user:42` are common, comparison is by exact string anyway, and a URI parser would add
+//! ways to fail without adding a check that matters.
 
 use super::JoseError;
+use crate::encoding::json::{Object, Value};
 use std::borrow::Cow;
 
 /// Seconds since the epoch (RFC 7519 §2). Fractions are accepted as the RFC allows and rounded towards
@@ -12,6 +19,10 @@ pub struct NumericDate {
     /// The least whole second not before the date.
     pub ceil: i64,
 }
+
+/// Largest NumericDate accepted, either side of the epoch: the integers that every JSON implementation
+/// reads exactly (RFC 7493 §2.2). It is the year 285,428,751.
+const NUMERIC_DATE_MAX: i64 = (1 << 53) - 1;
 
 /// A claims set over the payload bytes it was parsed from.
 pub struct Claims<'b> {
@@ -27,41 +38,132 @@ pub struct Claims<'b> {
     pub iat: Option<NumericDate>,
     /// `jti` (§4.1.7).
     pub jti: Option<Cow<'b, str>>,
-    // helper: aud, the tape of all members, the payload
+    /// The first registered claim that has a wrong type or an impossible value; it counts as absent.
+    pub invalid: Option<&'static str>,
+    /// `aud` (§4.1.3): a string or an array of strings.
+    aud: Option<Value<'b>>,
+    object: Object<'b>,
 }
 
 impl<'b> Claims<'b> {
-    /// Parses a decoded payload: one JSON object, strictly, every registered claim of its right type.
+    /// Parses a decoded payload: one JSON object, strictly.
     ///
     /// # Errors
-    /// [`JoseError::Malformed`] for JSON that is not a strict object, [`JoseError::InvalidClaim`] for a
-    /// registered claim of the wrong type.
-    pub fn parse(_payload: &'b [u8]) -> Result<Self, JoseError> {
-        todo!()
+    /// [`JoseError::Malformed`] for JSON that is not a strict object.
+    pub fn parse(payload: &'b [u8]) -> Result<Self, JoseError> {
+        let object = Object::parse(payload).map_err(|error| JoseError::Malformed(error.rule))?;
+        let mut claims = Self {
+            iss: None,
+            sub: None,
+            exp: None,
+            nbf: None,
+            iat: None,
+            jti: None,
+            invalid: None,
+            aud: None,
+            object,
+        };
+        for (name, value) in claims.object.members() {
+            let invalid = match &*name {
+                "iss" => set("iss", &mut claims.iss, value.as_str()),
+                "sub" => set("sub", &mut claims.sub, value.as_str()),
+                "jti" => set("jti", &mut claims.jti, value.as_str()),
+                "exp" => set("exp", &mut claims.exp, numeric_date(value)),
+                "nbf" => set("nbf", &mut claims.nbf, numeric_date(value)),
+                "iat" => set("iat", &mut claims.iat, numeric_date(value)),
+                "aud" => set("aud", &mut claims.aud, one_or_many_strings(value)),
+                _ => None,
+            };
+            claims.invalid = claims.invalid.or(invalid);
+        }
+        Ok(claims)
     }
+
     /// The audiences of `aud`, string or array alike (§4.1.3); empty when absent.
     pub fn audiences(&self) -> impl Iterator<Item = Cow<'b, str>> {
-        std::iter::empty()
+        let one = self.aud.and_then(|aud| aud.as_str());
+        let many = self.aud.and_then(|aud| aud.as_array());
+        let many = many
+            .into_iter()
+            .flatten()
+            .filter_map(|element| element.as_str());
+        one.into_iter().chain(many)
     }
+
     /// Whether `aud` is present.
     #[must_use]
     pub fn has_audience(&self) -> bool {
-        todo!()
+        self.aud.is_some()
     }
+
     /// The raw JSON text of a top-level member.
     #[must_use]
-    pub fn member(&self, _name: &str) -> Option<&'b [u8]> {
-        todo!()
+    pub fn member(&self, name: &str) -> Option<&'b [u8]> {
+        self.get(name).map(|value| value.text().as_bytes())
     }
-    /// The whole claims set as one line of JSON text, as the issuer wrote it but for line breaks between
+
+    /// A top-level member.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'b>> {
+        self.object.get(name)
+    }
+
+    /// All members in the order of the token.
+    pub fn members(&self) -> impl Iterator<Item = (Cow<'b, str>, Value<'b>)> {
+        self.object.members()
+    }
+
+    /// The whole claims set as one line of JSON text, as the issuer wrote it but for whitespace between
     /// tokens.
     #[must_use]
     pub fn to_json(&self) -> Box<[u8]> {
-        todo!()
+        let mut json = Vec::with_capacity(self.object.text().len());
+        self.object.write_minified(&mut json);
+        json.into_boxed_slice()
     }
+
     /// Only the named members, in the order they stand in the token, as one JSON object.
     #[must_use]
-    pub fn project(&self, _names: &[&str]) -> Box<[u8]> {
-        todo!()
+    pub fn project(&self, names: &[&str]) -> Box<[u8]> {
+        let mut json = Vec::with_capacity(64 * names.len() + 2);
+        let wanted = self
+            .object
+            .members()
+            .map(|(name, _)| names.contains(&&*name));
+        let members = self.object.members_as_written().zip(wanted);
+        json.push(b'{');
+        for ((name, value), _) in members.filter(|(_, wanted)| *wanted) {
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            json.extend_from_slice(name.as_bytes());
+            json.push(b':');
+            crate::encoding::json::minify(value.text(), &mut json);
+        }
+        json.push(b'}');
+        json.into_boxed_slice()
     }
+}
+
+/// Fills a claim in, or names it where its value does not fit.
+fn set<T>(name: &'static str, claim: &mut Option<T>, value: Option<T>) -> Option<&'static str> {
+    let invalid = value.is_none().then_some(name);
+    *claim = value;
+    invalid
+}
+
+/// RFC 7519 §4.1.3: an array of strings, or in the special case of one audience, a single string. An
+/// empty array names nobody, which is not malformed, only useless.
+fn one_or_many_strings(value: Value<'_>) -> Option<Value<'_>> {
+    let fits = value.as_str().is_some()
+        || value
+            .as_array()
+            .is_some_and(|mut elements| elements.all(|element| element.as_str().is_some()));
+    fits.then_some(value)
+}
+
+/// RFC 7519 §2: a JSON numeric value. A string of digits is not one.
+fn numeric_date(value: Value<'_>) -> Option<NumericDate> {
+    let (floor, ceil) = value.as_number()?.floor_and_ceil(NUMERIC_DATE_MAX)?;
+    Some(NumericDate { floor, ceil })
 }

@@ -1,6 +1,11 @@
 //! JWS Compact Serialization (RFC 7515 §7.1): three base64url segments, and nothing else.
+//!
+//! The JSON serializations (§7.2) are refused by their first byte, and JWE (RFC 7516) by its five
+//! segments, so no token is ever read under two sets of rules.
 
 use super::JoseError;
+use crate::encoding::base64url;
+use crate::limits::{HEADER_BYTES_MAX, SIGNATURE_BYTES_MAX};
 
 /// A token cut into its three segments, checked for alphabet, count and length; nothing is decoded yet.
 #[derive(Clone, Copy)]
@@ -13,44 +18,182 @@ pub struct CompactJws<'t> {
 impl<'t> CompactJws<'t> {
     /// Cuts a token into segments. A five-segment JWE is told apart and refused by name.
     ///
+    /// All lengths are held against their limits here, before anything is decoded, so that decoding never
+    /// takes more memory than the limits allow. The signature segment may still be empty, because that is
+    /// what `alg: none` looks like and its refusal should say so; [`Self::decode_signature`] refuses it.
+    ///
     /// # Errors
     /// [`JoseError::Malformed`] or [`JoseError::TooLarge`] (`token_bytes_max` is the caller's limit).
-    pub fn parse(_token: &'t [u8], _token_bytes_max: usize) -> Result<Self, JoseError> {
-        todo!()
+    #[inline]
+    pub fn parse(token: &'t [u8], token_bytes_max: usize) -> Result<Self, JoseError> {
+        if token.len() > token_bytes_max {
+            return Err(JoseError::TooLarge {
+                what: "token",
+                limit_bytes: token_bytes_max,
+            });
+        }
+        let jws = Self::cut(token)?;
+        within(jws.header_segment(), HEADER_BYTES_MAX, "header")?;
+        within(jws.signature_segment(), SIGNATURE_BYTES_MAX, "signature")?;
+        Ok(jws)
     }
+
+    fn cut(token: &'t [u8]) -> Result<Self, JoseError> {
+        let mut dots = Dots { token, from: 0 };
+        let (Some(header_end), Some(payload_end), None) = (dots.next(), dots.next(), dots.next())
+        else {
+            return Err(JoseError::Malformed(why_not_three(token)));
+        };
+        let jws = Self {
+            token,
+            header_end,
+            payload_end,
+        };
+        let segments = [
+            jws.header_segment(),
+            jws.payload_segment(),
+            jws.signature_segment(),
+        ];
+        if !segments.into_iter().all(base64url::is_alphabet) {
+            return Err(JoseError::Malformed(why_not_three(token)));
+        }
+        if jws.header_segment().is_empty() {
+            return Err(JoseError::Malformed("the header segment is empty"));
+        }
+        if jws.payload_segment().is_empty() {
+            return Err(JoseError::Malformed("the payload segment is empty"));
+        }
+        Ok(jws)
+    }
+
     /// The protected header's base64url text. Tokens of one key share it byte for byte, so it is a good
     /// memo key.
     #[must_use]
     pub fn header_segment(&self) -> &'t [u8] {
-        &self.token[..self.header_end]
+        self.token.get(..self.header_end).unwrap_or_default()
     }
+
     /// The payload's base64url text.
     #[must_use]
     pub fn payload_segment(&self) -> &'t [u8] {
-        &self.token[self.header_end + 1..self.payload_end]
+        self.token
+            .get(self.header_end + 1..self.payload_end)
+            .unwrap_or_default()
     }
+
     /// The signature's base64url text.
     #[must_use]
     pub fn signature_segment(&self) -> &'t [u8] {
-        &self.token[self.payload_end + 1..]
+        self.token.get(self.payload_end + 1..).unwrap_or_default()
     }
+
     /// `ASCII(BASE64URL(header) || '.' || BASE64URL(payload))`: the bytes that were signed (RFC 7515 §5.1).
     #[must_use]
     pub fn signing_input(&self) -> &'t [u8] {
-        &self.token[..self.payload_end]
+        self.token.get(..self.payload_end).unwrap_or_default()
     }
+
     /// Appends the decoded signature to `out`.
     ///
     /// # Errors
-    /// [`JoseError::Malformed`] where the base64url is not canonical.
-    pub fn decode_signature(&self, _out: &mut Vec<u8>) -> Result<(), JoseError> {
-        todo!()
+    /// [`JoseError::Malformed`] where the base64url is not canonical or the signature is empty.
+    pub fn decode_signature(&self, out: &mut Vec<u8>) -> Result<(), JoseError> {
+        if self.signature_segment().is_empty() {
+            return Err(JoseError::Malformed("the signature segment is empty"));
+        }
+        base64url::decode(self.signature_segment(), out)
+            .map_err(|error| JoseError::Malformed(in_signature(error.rule)))
     }
+
     /// Appends the decoded payload to `out`.
     ///
     /// # Errors
     /// [`JoseError::Malformed`] where the base64url is not canonical.
-    pub fn decode_payload(&self, _out: &mut Vec<u8>) -> Result<(), JoseError> {
-        todo!()
+    pub fn decode_payload(&self, out: &mut Vec<u8>) -> Result<(), JoseError> {
+        base64url::decode(self.payload_segment(), out)
+            .map_err(|error| JoseError::Malformed(in_payload(error.rule)))
+    }
+}
+
+/// Positions of the dots in a token.
+struct Dots<'t> {
+    token: &'t [u8],
+    from: usize,
+}
+
+impl Iterator for Dots<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let at = dot_at_or_after(self.token, self.from)?;
+        self.from = at + 1;
+        Some(at)
+    }
+}
+
+/// Eight bytes at a time: a token is long and has two dots.
+#[inline]
+fn dot_at_or_after(token: &[u8], mut at: usize) -> Option<usize> {
+    const DOTS: u64 = u64::from_le_bytes([b'.'; 8]);
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    while let Some(chunk) = token.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let zero_at_dots = u64::from_le_bytes(*chunk) ^ DOTS;
+        let dots = zero_at_dots.wrapping_sub(ONES) & !zero_at_dots & HIGHS;
+        if dots != 0 {
+            return Some(at + (dots.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    let tail = token.get(at..)?;
+    tail.iter()
+        .position(|&byte| byte == b'.')
+        .map(|found| at + found)
+}
+
+fn within(segment: &[u8], limit_bytes: usize, what: &'static str) -> Result<(), JoseError> {
+    if base64url::decoded_len(segment.len()) > limit_bytes {
+        return Err(JoseError::TooLarge { what, limit_bytes });
+    }
+    Ok(())
+}
+
+/// The precise rule broken by a token that is no three segments of base64url.
+#[cold]
+fn why_not_three(token: &[u8]) -> &'static str {
+    let foreign = |byte: &u8| *byte != b'.' && !base64url::is_alphabet(&[*byte]);
+    let dots = token.iter().filter(|&&byte| byte == b'.').count();
+    match (token.first(), token.iter().find(|byte| foreign(byte))) {
+        (None, _) => "the token is empty",
+        // RFC 7515 §7.2: a JSON serialization is a JSON object.
+        (Some(b'{'), _) => "the token is in JSON serialization; only the compact one is accepted",
+        (_, Some(b' ' | b'\t' | b'\r' | b'\n')) => "the token holds whitespace",
+        (_, Some(b'=')) => "the token is padded with '='",
+        (_, Some(b'+' | b'/')) => "the token is in base64, not base64url",
+        (_, Some(_)) => "the token holds a byte outside base64url and '.'",
+        (_, None) => match dots {
+            0 => "the token has one segment, not three",
+            1 => "the token has two segments, not three",
+            // RFC 7516 §9: five segments are a JWE.
+            4 => "this is an encrypted token (JWE), not a signed one (JWS)",
+            _ => "the token does not have exactly three segments",
+        },
+    }
+}
+
+fn in_signature(rule: &'static str) -> &'static str {
+    match rule {
+        base64url::IMPOSSIBLE_LENGTH => "the signature has an impossible base64url length",
+        base64url::TRAILING_BITS => "the signature has base64url trailing bits that are not zero",
+        _ => "the signature is not base64url",
+    }
+}
+
+fn in_payload(rule: &'static str) -> &'static str {
+    match rule {
+        base64url::IMPOSSIBLE_LENGTH => "the payload has an impossible base64url length",
+        base64url::TRAILING_BITS => "the payload has base64url trailing bits that are not zero",
+        _ => "the payload is not base64url",
     }
 }

@@ -2,6 +2,11 @@
 //! come from is the configuration's business.
 #![forbid(unsafe_code)]
 
+mod check;
+
+pub(crate) use check::expired;
+pub use check::{Scope, Window};
+
 use crate::crypto::Scheme;
 use crate::limits::LEEWAY_SECONDS_DEFAULT;
 
@@ -13,8 +18,8 @@ pub struct Policy {
     pub schemes: Vec<Scheme>,
     /// Accepted values of `aud`.
     pub audiences: Accepted,
-    /// Accepted values of `typ`, compared as media types; [`Accepted::Any`] accepts its absence too.
-    pub types: Accepted,
+    /// Accepted values of `typ`.
+    pub types: TokenTypes,
     /// Clock leeway on `exp`, `nbf` and `iat`, in seconds.
     pub leeway_seconds: i64,
     /// Claims that must be present besides those the other fields imply.
@@ -28,6 +33,19 @@ pub struct Policy {
     /// Whether a token bound to a key by `cnf` (RFC 7800) may pass as a plain bearer token. Off unless
     /// spelled out.
     pub bound_tokens_as_bearer: bool,
+}
+
+/// Which `typ` headers are accepted, compared as media types (RFC 7515 §4.1.9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenTypes {
+    /// Unchecked, because the operator wrote so.
+    Any,
+    /// No `typ`, `JWT`, or `at+jwt`: what access tokens look like in practice. A token that says it is
+    /// something else (a logout token, a DPoP proof, a security event) never passes for one (RFC 8725
+    /// §3.11).
+    AccessToken,
+    /// One of these, and it must be written in the token.
+    OneOf(Vec<Box<str>>),
 }
 
 /// A set of accepted strings. That anything goes must be written out; it is never what is left when a
@@ -64,7 +82,7 @@ impl Default for Policy {
         Self {
             schemes: Vec::new(),
             audiences: Accepted::OneOf(Vec::new()),
-            types: Accepted::Any,
+            types: TokenTypes::AccessToken,
             leeway_seconds: LEEWAY_SECONDS_DEFAULT,
             required_claims: Vec::new(),
             expiry_required: true,

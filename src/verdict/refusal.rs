@@ -184,6 +184,10 @@ pub enum Refusal {
         /// The limit, in bytes.
         limit_bytes: usize,
     },
+    /// The token is bound to a key or a client by `cnf`, and was presented as a plain bearer token.
+    BindingMismatch,
+    /// A scope that the policy requires was not granted.
+    InsufficientScope,
     /// The peer or policy may not ask this.
     Forbidden(&'static str),
 }
@@ -212,6 +216,8 @@ impl Refusal {
             Self::InvalidClaim(_) => Reason::InvalidClaim,
             Self::UnknownCritical => Reason::UnknownCritical,
             Self::TooLarge { .. } => Reason::TooLarge,
+            Self::BindingMismatch => Reason::BindingMismatch,
+            Self::InsufficientScope => Reason::InsufficientScope,
             Self::Forbidden(_) => Reason::Forbidden,
         }
     }
@@ -250,6 +256,10 @@ impl fmt::Display for Refusal {
             Self::TooLarge { what, limit_bytes } => {
                 write!(f, "the {what} is longer than {limit_bytes} bytes")
             }
+            Self::BindingMismatch => {
+                f.write_str("the token is bound by cnf and cannot pass as a bearer token")
+            }
+            Self::InsufficientScope => f.write_str("a required scope was not granted"),
             Self::Forbidden(why) => f.write_str(why),
         }
     }

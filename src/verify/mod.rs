@@ -4,12 +4,24 @@
 //! daemon. A batch of one takes the same path as a batch of many.
 #![forbid(unsafe_code)]
 
-use crate::cache::{Digest, Entry};
-use crate::clock::Now;
-use crate::keys::KeySet;
-use crate::policy::{Narrowing, Policy};
-use crate::verdict::Verdict;
-use std::sync::Arc;
+mod batch;
+mod digest;
+mod header_memo;
+mod issuer;
+mod recall;
+mod records;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Scratch, verify_batch};
+pub use digest::DigestKey;
+pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
+pub use recall::Recalled;
+pub use records::{Records, RecordsError};
+
+use crate::cache::Entry;
+use crate::jose::{Claims, CompactJws, JoseError};
+use crate::verdict::{ClaimsJson, Refusal, Verdict};
 
 /// One question: a token, and under which terms.
 #[derive(Clone, Copy)]
@@ -43,17 +55,20 @@ impl PolicyId {
     pub const DEFAULT: Self = Self(0);
 }
 
-/// An answer, with what the cache may remember of it.
+/// An answer, with what is worth remembering of it.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The verdict.
     pub verdict: Verdict,
-    /// Present only for a verified token whose policy allows caching.
+    /// Present only for a verified token.
     pub remember: Option<Remember>,
+    /// The issuer, by its number in the records, whose keys should be looked at again: the token names a
+    /// `kid` that they do not have.
+    pub missing_key_of: Option<u32>,
 }
 
 /// What the cache may remember of a verified token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remember {
     /// The entry to insert.
     pub entry: Entry,
@@ -61,141 +76,48 @@ pub struct Remember {
     pub share: u32,
 }
 
-/// Everything a decision rests on besides the token and the time: an immutable snapshot.
-pub struct Records {}
-
-/// A trusted issuer: its name, its rules, its keys.
-#[derive(Clone)]
-pub struct Issuer {
-    /// The configured name, unique in the records.
-    pub name: Arc<str>,
-    /// The tenant it belongs to.
-    pub tenant: Arc<str>,
-    /// Which `iss` it answers to.
-    pub iss: IssuerMatch,
-    /// Its rules.
-    pub policy: Policy,
-    /// Its keys.
-    pub keys: IssuerKeys,
-    /// Longest token accepted, in bytes.
-    pub token_bytes_max: usize,
-}
-
-/// Which `iss` an issuer answers to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IssuerMatch {
-    /// Exactly this string (RFC 9068 §4).
-    Exact(Box<str>),
-    /// Any `iss` or none, because the operator wrote so. At most one issuer of the records may.
-    Any,
-}
-
-/// An issuer's keys, or why there are none.
-#[derive(Clone)]
-pub enum IssuerKeys {
-    /// The keys as last known.
-    Known(Arc<KeySet>),
-    /// They have not arrived yet: tokens of this issuer are `unavailable/keys_refreshing`.
-    Awaited,
-}
-
-/// Two issuers or policies of one snapshot contradict each other.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecordsError {
-    /// Two issuers have the same name, or answer to the same `iss`.
-    #[error("two issuers have the same {what}: {value}")]
-    DuplicateIssuer {
-        /// `name` or `iss`.
-        what: &'static str,
-        /// The value.
-        value: String,
-    },
-    /// A policy names an issuer that is not configured.
-    #[error("policy {policy} names the issuer {issuer}, which is not configured")]
-    UnknownIssuer {
-        /// The policy.
-        policy: String,
-        /// The name.
-        issuer: String,
-    },
-}
-
-/// Reused buffers of one verifying thread.
-#[derive(Default)]
-pub struct Scratch {}
-
-/// Verifies a batch and appends one answer a question to `answers`, in order.
-pub fn verify_batch(
-    _records: &Arc<Records>,
-    _questions: &[Question<'_>],
-    _now: Now,
-    _scratch: &mut Scratch,
-    _answers: &mut Vec<Answer>,
-) {
-    todo!()
-}
-
-/// What a cached entry says about the token it was found under, at `now`.
-pub enum Recalled {
-    /// The entry still holds: this is the verdict (claims re-read from the caller's own token).
-    Answer(Verdict),
-    /// Keys or policy changed, or a time check needs the token itself: verify it again.
-    Stale,
-}
-
-impl Records {
-    /// A snapshot of these issuers and named request policies.
-    ///
-    /// # Errors
-    /// [`RecordsError`] where they contradict each other.
-    pub fn new(
-        _issuers: Vec<Issuer>,
-        _policies: Vec<(Box<str>, Narrowing)>,
-    ) -> Result<Self, RecordsError> {
-        todo!()
-    }
-    /// The same snapshot with other keys for one issuer, which gets a new generation; the others keep
-    /// theirs, and with it their cached verdicts. `None` where no issuer has that name.
-    #[must_use]
-    pub fn with_keys(&self, _issuer: &str, _keys: Arc<KeySet>) -> Option<Self> {
-        todo!()
-    }
-    /// The issuers, in configured order.
-    #[must_use]
-    pub fn issuers(&self) -> &[Issuer] {
-        todo!()
-    }
-    /// Turns a cache hit into a verdict, holding generation, `exp` and `nbf` against `now`.
-    #[must_use]
-    pub fn recall(&self, _question: Question<'_>, _entry: &Entry, _now: Now) -> Recalled {
-        todo!()
-    }
-    /// The number of the named request policy.
-    #[must_use]
-    pub fn policy(&self, _name: &str) -> Option<PolicyId> {
-        todo!()
-    }
-    /// Estimated verification cost in nanoseconds from the token's header and signature length alone; the
-    /// refusal where the token is not even a JWS with a supported algorithm.
-    ///
-    /// # Errors
-    /// The refusal that verification would give too: structure comes first in the order of precedence.
-    pub fn estimate_cost_ns(&self, _token: &[u8]) -> Result<u64, crate::verdict::Refusal> {
-        todo!()
+impl Answer {
+    fn plain(verdict: impl Into<Verdict>) -> Self {
+        Self {
+            verdict: verdict.into(),
+            remember: None,
+            missing_key_of: None,
+        }
     }
 }
 
-/// Computes cache digests: SHA-256 under a per-process secret over version, policy and the whole token.
-pub struct DigestKey {}
+/// Estimates what verifying a token will cost, in nanoseconds of one core, from its structure and header
+/// alone: no key is looked up, and nothing of the payload is decoded.
+///
+/// # Errors
+/// The refusal that verification would give as well, for structure comes first in the order of
+/// precedence.
+pub fn estimate_cost_ns(token: &[u8], token_bytes_max: usize) -> Result<u64, Refusal> {
+    let jws = CompactJws::parse(token, token_bytes_max).map_err(refusal)?;
+    let header = header_memo::parse(jws.header_segment()).map_err(refusal)?;
+    let signature_bytes = jws.signature_segment().len() * 3 / 4;
+    let reading_ns = 500 + token.len() as u64;
+    Ok(reading_ns + crate::crypto::estimated_cost_ns(header.alg.scheme(), signature_bytes))
+}
 
-impl DigestKey {
-    /// A key from fresh random bytes.
-    #[must_use]
-    pub fn random() -> Self {
-        todo!()
+/// The one place where a fault of a token's form becomes a refusal.
+fn refusal(error: JoseError) -> Refusal {
+    match error {
+        JoseError::Malformed(rule) => Refusal::Malformed(rule),
+        JoseError::TooLarge { what, limit_bytes } => Refusal::TooLarge { what, limit_bytes },
+        JoseError::UnsupportedAlg => Refusal::UnsupportedAlg,
+        JoseError::UnknownCritical => Refusal::UnknownCritical,
     }
-    /// Digests of a batch of questions, in order.
-    pub fn digest_many(&self, _questions: &[Question<'_>], _digests: &mut Vec<Digest>) {
-        todo!()
+}
+
+/// The claims a caller wants, from a claims set it may see.
+fn wanted_claims(want: &Want, claims: &Claims<'_>) -> ClaimsJson {
+    match want {
+        Want::Verdict => ClaimsJson::default(),
+        Want::Claims => ClaimsJson::new(claims.to_json()),
+        Want::Members(names) => {
+            let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+            ClaimsJson::new(claims.project(&names))
+        }
     }
 }

@@ -1,0 +1,37 @@
+# The words that people and CI share. `make` alone lists them.
+
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+.PHONY: help run test check deny bench loadtest fuzz-smoke ci
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and start `jotd dev`: embedded defaults, a printed token, a line that verifies it
+	$(CARGO) run --quiet --release --bin jotd -- dev
+
+test: check ## Install what the tests need, then format, lints, unit, integration and doc tests
+	$(CARGO) test --workspace --quiet
+
+check: tools ## Formatting, clippy with warnings as errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+
+.PHONY: tools
+tools:
+	@scripts/install-tools
+
+deny: ## Licences, bans, sources and, where the database can be reached, advisories
+	@scripts/deny
+
+bench: ## Criterion benches of every room; figures and their commands are in docs/performance.md
+	$(CARGO) bench
+
+loadtest: ## Drive a release build over every transport, each figure beside its ceiling
+	$(CARGO) build --release --workspace
+	target/release/loadtest figures
+
+fuzz-smoke: ## The fuzz bodies over their seeds and mutations of them, on stable Rust
+	$(CARGO) test --quiet --lib fuzz
+
+ci: test deny ## What CI runs

@@ -1,0 +1,78 @@
+//! What a cached entry is worth now. A hit rests on the same checks as a fresh verification: those that
+//! cannot change were made then, those that can are made again here.
+
+use super::{IssuerKeys, Question, Records, Want, refusal, wanted_claims};
+use crate::cache::Entry;
+use crate::clock::Now;
+use crate::jose::{Claims, CompactJws};
+use crate::policy::Window;
+use crate::verdict::{ClaimsJson, Refusal, Trusted, Verdict};
+
+/// What a cached entry says about the token it was found under.
+#[derive(Debug)]
+pub enum Recalled {
+    /// The entry still holds, and this is the verdict.
+    Answer(Verdict),
+    /// Keys or policy have changed, or a time check needs the token itself: verify it again.
+    Stale,
+}
+
+impl Records {
+    /// Turns a cache hit into a verdict, holding generation, `exp` and `nbf` against `now`. The claims are
+    /// read again from the caller's own token, which has the very bytes that were verified: there is
+    /// nothing to leak and nothing to confuse.
+    #[must_use]
+    pub fn recall(&self, question: Question<'_>, entry: &Entry, now: Now) -> Recalled {
+        let Some(current) = self.entry(entry.issuer) else {
+            return Recalled::Stale;
+        };
+        let IssuerKeys::Known(keys) = &current.issuer.keys else {
+            return Recalled::Stale;
+        };
+        if current.generation != entry.generation {
+            return Recalled::Stale;
+        }
+        let Some(slot) = keys.slots().get(entry.key_slot as usize) else {
+            return Recalled::Stale;
+        };
+        let window = Window {
+            from: entry.valid_from,
+            until: entry.valid_until,
+        };
+        if !window.contains(now) {
+            return recall_outside(entry, current.issuer.policy.leeway_seconds, now);
+        }
+        let claims = match claims_again(question) {
+            Ok(claims) => claims,
+            Err(refusal) => return Recalled::Answer(refusal.into()),
+        };
+        let expires_at = (entry.expires_at != i64::MAX).then_some(entry.expires_at);
+        Recalled::Answer(Verdict::Valid(Trusted {
+            signer: slot.signer.clone(),
+            claims,
+            expires_at,
+            expires_in: expires_at.map(|exp| exp.saturating_sub(now.latest)),
+            cached: true,
+        }))
+    }
+}
+
+/// A client that goes on sending an expired token gets its answer from the cache too; the other time checks
+/// need the token's own claims.
+fn recall_outside(entry: &Entry, leeway_seconds: i64, now: Now) -> Recalled {
+    if now.latest >= entry.expires_at.saturating_add(leeway_seconds) {
+        return Recalled::Answer(crate::policy::expired(entry.expires_at, now).into());
+    }
+    Recalled::Stale
+}
+
+fn claims_again(question: Question<'_>) -> Result<ClaimsJson, Refusal> {
+    if *question.want == Want::Verdict {
+        return Ok(ClaimsJson::default());
+    }
+    let jws = CompactJws::parse(question.token, question.token.len()).map_err(refusal)?;
+    let mut payload = Vec::with_capacity(jws.payload_segment().len());
+    jws.decode_payload(&mut payload).map_err(refusal)?;
+    let claims = Claims::parse(&payload).map_err(refusal)?;
+    Ok(wanted_claims(question.want, &claims))
+}

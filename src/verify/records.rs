@@ -1,0 +1,229 @@
+//! Everything a decision rests on besides the token and the time: an immutable snapshot.
+
+use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
+use crate::keys::KeySet;
+use crate::limits::{ISSUERS_MAX, TOKEN_BYTES_DEFAULT};
+use crate::policy::Narrowing;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A snapshot of trusted issuers, their keys and policies. Replaced as a whole, never changed.
+pub struct Records {
+    issuers: Vec<Arc<Entry>>,
+    by_iss: HashMap<Box<str>, u32>,
+    any_iss: Option<u32>,
+    narrowings: Vec<(Box<str>, Narrowing)>,
+    token_bytes_max: usize,
+}
+
+/// An issuer with what the records know of it besides.
+pub(super) struct Entry {
+    pub(super) issuer: Issuer,
+    /// Names this very combination of keys and policy; never reused in a process, so that a cached verdict
+    /// can tell at a glance whether what it rests on still stands.
+    pub(super) generation: u64,
+    /// The tenant's number.
+    pub(super) share: u32,
+}
+
+/// Two issuers or policies of one snapshot contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordsError {
+    /// Two issuers have the same name, or answer to the same `iss`.
+    #[error("two issuers have the same {what}: {value}")]
+    DuplicateIssuer {
+        /// `name` or `iss`.
+        what: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// Two request policies have the same name.
+    #[error("two policies have the same name: {0}")]
+    DuplicatePolicy(String),
+    /// A policy names an issuer that is not configured.
+    #[error("policy {policy} names the issuer {issuer}, which is not configured")]
+    UnknownIssuer {
+        /// The policy.
+        policy: String,
+        /// The name.
+        issuer: String,
+    },
+    /// More issuers than a snapshot holds.
+    #[error("more than {ISSUERS_MAX} issuers")]
+    TooManyIssuers,
+}
+
+impl Records {
+    /// A snapshot of these issuers and named request policies.
+    ///
+    /// # Errors
+    /// [`RecordsError`] where they contradict each other.
+    pub fn new(
+        issuers: Vec<Issuer>,
+        policies: Vec<(Box<str>, Narrowing)>,
+    ) -> Result<Self, RecordsError> {
+        if issuers.len() > ISSUERS_MAX {
+            return Err(RecordsError::TooManyIssuers);
+        }
+        let token_bytes_max = issuers.iter().map(|issuer| issuer.token_bytes_max).max();
+        let mut records = Self {
+            issuers: Vec::with_capacity(issuers.len()),
+            by_iss: HashMap::with_capacity(issuers.len()),
+            any_iss: None,
+            // Number 0 narrows nothing; it has no name that a caller could ask for.
+            narrowings: vec![("".into(), Narrowing::default())],
+            token_bytes_max: token_bytes_max.unwrap_or(TOKEN_BYTES_DEFAULT),
+        };
+        let mut names = HashMap::with_capacity(issuers.len());
+        let mut tenants = HashMap::new();
+        for issuer in issuers {
+            let number = u32::try_from(records.issuers.len()).expect("at most ISSUERS_MAX");
+            if names.insert(Arc::clone(&issuer.name), number).is_some() {
+                return Err(duplicate("name", &issuer.name));
+            }
+            match &issuer.iss {
+                IssuerMatch::Exact(iss) => {
+                    if records.by_iss.insert(iss.clone(), number).is_some() {
+                        return Err(duplicate("iss", iss));
+                    }
+                }
+                IssuerMatch::Any => {
+                    if records.any_iss.replace(number).is_some() {
+                        return Err(duplicate("iss", "any"));
+                    }
+                }
+            }
+            let tenants_known = u32::try_from(tenants.len()).expect("at most ISSUERS_MAX");
+            let share = *tenants
+                .entry(Arc::clone(&issuer.tenant))
+                .or_insert(tenants_known);
+            records.issuers.push(Arc::new(Entry {
+                issuer,
+                generation: next_generation(),
+                share,
+            }));
+        }
+        for (name, narrowing) in policies {
+            records.add_policy(name, narrowing, &names)?;
+        }
+        Ok(records)
+    }
+
+    fn add_policy(
+        &mut self,
+        name: Box<str>,
+        narrowing: Narrowing,
+        issuers: &HashMap<Arc<str>, u32>,
+    ) -> Result<(), RecordsError> {
+        if self.policy(&name).is_some() {
+            return Err(RecordsError::DuplicatePolicy(name.into_string()));
+        }
+        let unknown = narrowing
+            .issuers
+            .iter()
+            .flatten()
+            .find(|issuer| !issuers.contains_key(&***issuer));
+        if let Some(issuer) = unknown {
+            return Err(RecordsError::UnknownIssuer {
+                policy: name.into_string(),
+                issuer: issuer.clone().into_string(),
+            });
+        }
+        self.narrowings.push((name, narrowing));
+        Ok(())
+    }
+
+    /// The same snapshot with other keys for one issuer, which gets a new generation; the others keep
+    /// theirs, and with it their cached verdicts. `None` where no issuer has that name.
+    #[must_use]
+    pub fn with_keys(&self, issuer: &str, keys: Arc<KeySet>) -> Option<Self> {
+        let number = self
+            .issuers
+            .iter()
+            .position(|entry| *entry.issuer.name == *issuer)?;
+        let mut issuers = self.issuers.clone();
+        let old = &self.issuers[number];
+        issuers[number] = Arc::new(Entry {
+            issuer: Issuer {
+                keys: IssuerKeys::Known(keys),
+                ..old.issuer.clone()
+            },
+            generation: next_generation(),
+            share: old.share,
+        });
+        Some(Self {
+            issuers,
+            by_iss: self.by_iss.clone(),
+            any_iss: self.any_iss,
+            narrowings: self.narrowings.clone(),
+            token_bytes_max: self.token_bytes_max,
+        })
+    }
+
+    /// The issuers, in configured order.
+    pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
+        self.issuers.iter().map(|entry| &entry.issuer)
+    }
+
+    /// The number of the named request policy.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<PolicyId> {
+        let number = self.narrowings[1..]
+            .iter()
+            .position(|(known, _)| **known == *name)?;
+        u32::try_from(number + 1).ok().map(PolicyId)
+    }
+
+    /// Longest token that any of the issuers accepts, in bytes.
+    #[must_use]
+    pub fn token_bytes_max(&self) -> usize {
+        self.token_bytes_max
+    }
+
+    /// The public keys of one tenant, or of all, as a JWK Set document (RFC 7517 §5).
+    #[must_use]
+    pub fn public_jwks(&self, tenant: Option<&str>) -> String {
+        let keys: Vec<&str> = self
+            .issuers()
+            .filter(|issuer| tenant.is_none_or(|tenant| *issuer.tenant == *tenant))
+            .filter_map(|issuer| match &issuer.keys {
+                IssuerKeys::Known(keys) => Some(keys.slots()),
+                IssuerKeys::Awaited => None,
+            })
+            .flatten()
+            .filter_map(|slot| slot.public_jwk.as_deref())
+            .collect();
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    }
+
+    pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
+        self.issuers.get(number as usize).map(Arc::as_ref)
+    }
+
+    /// Finds the issuer of a token by its `iss`, exactly: no normalisation (RFC 9068 §4).
+    pub(super) fn find(&self, iss: Option<&str>) -> Option<u32> {
+        iss.and_then(|iss| self.by_iss.get(iss).copied())
+            .or(self.any_iss)
+    }
+
+    pub(super) fn narrowing(&self, policy: PolicyId) -> Option<&Narrowing> {
+        self.narrowings
+            .get(policy.0 as usize)
+            .map(|(_, narrowing)| narrowing)
+    }
+}
+
+fn duplicate(what: &'static str, value: &str) -> RecordsError {
+    RecordsError::DuplicateIssuer {
+        what,
+        value: value.to_owned(),
+    }
+}
+
+/// Starts at 1, so that a zeroed word never passes for a generation.
+static GENERATION: AtomicU64 = AtomicU64::new(1);
+
+fn next_generation() -> u64 {
+    GENERATION.fetch_add(1, Ordering::Relaxed)
+}
