@@ -176,8 +176,6 @@ fn rsa_pss() {
     }
     let (genuine, all) = run(&vectors);
     assert!(genuine > 200 && all > 1000, "{genuine} of {all}");
-    let refused = vectors.iter().filter(|vector| vector.key.is_none()).count();
-    assert!(refused > 0, "rsa_pss_misc has keys below 2048 bits");
 }
 
 fn pss_group(group: &rsa_pss_verify::TestGroup, vectors: &mut Vec<Vector>) {
@@ -194,6 +192,7 @@ fn pss_group(group: &rsa_pss_verify::TestGroup, vectors: &mut Vec<Vector>) {
     let key = match VerifyingKey::rsa(scheme, &group.key.n, &group.key.e) {
         Ok(key) => Some(std::rc::Rc::new(key)),
         Err(error) => {
+            // None is expected below 2048 bits in today's sets; if one comes, its vectors count as refused.
             assert!(
                 matches!(error, KeyError::RsaSize { bits } if bits < 2048),
                 "{error}"
