@@ -33,9 +33,8 @@ pub(super) const JWE_ENCODINGS: [&str; 6] = [
 
 /// Parses the registered name of a signature algorithm. `none` is not among them.
 pub(super) fn parser() -> impl TypedValueParser<Value = Algorithm> {
-    PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::name)).map(|name| {
-        Algorithm::from_name(&name).expect("clap lets only the names above through")
-    })
+    PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::name))
+        .map(|name| Algorithm::from_name(&name).expect("clap lets only the names above through"))
 }
 
 /// The scheme a key is used with where nobody says otherwise: that of its `alg`, else the usual one of its

@@ -61,9 +61,9 @@ impl Failure {
     /// Tells the user, unless there is nothing to tell.
     pub(super) fn report(&self, command: &str) {
         match self {
-            Self::Usage(message) => eprintln!(
-                "error: {message}\n\nFor more information, try 'jotd {command} --help'."
-            ),
+            Self::Usage(message) => {
+                eprintln!("error: {message}\n\nFor more information, try 'jotd {command} --help'.")
+            }
             Self::Fault(message) => eprintln!("error: {message}"),
             Self::OutputClosed => {}
         }

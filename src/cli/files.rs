@@ -13,7 +13,9 @@ pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, 
     let file = File::open(path).map_err(|error| Failure::file(path, error))?;
     // Reserving all of it at once leaves no half-copies of a secret behind in freed memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(bytes_max.saturating_add(1).min(1 << 20)));
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(bytes_max)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
     file.take(limit)
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::file(path, error))?;
@@ -79,7 +81,10 @@ mod tests {
         write_new(&path, b"first", 0o600).expect("written");
         assert!(write_new(&path, b"second", 0o600).is_err());
         assert_eq!(std::fs::read(&path).expect("readable"), b"first");
-        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        let mode = std::fs::metadata(&path)
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

@@ -23,8 +23,13 @@ Examples:
     jotd health --socket /run/jotd/jotd.sock")]
 pub(super) struct Args {
     /// Address of the admin listener
-    #[arg(long, value_name = "ADDR", env = "JOTD_LISTEN__ADMIN", hide_env_values = true,
-          default_value = "127.0.0.1:8485")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "JOTD_LISTEN__ADMIN",
+        hide_env_values = true,
+        default_value = "127.0.0.1:8485"
+    )]
     admin: SocketAddr,
     /// Path of the daemon's Unix socket, to be asked instead
     #[arg(long, value_name = "PATH")]

@@ -56,7 +56,10 @@ pub(super) fn warn_of_skipped(skipped: &[Skipped]) {
     for key in skipped {
         match &key.kid {
             // The kid is whatever the file says, so it is quoted with its control characters escaped.
-            Some(kid) => eprintln!("warning: key {} ({kid:?}) is skipped: {}", key.index, key.why),
+            Some(kid) => eprintln!(
+                "warning: key {} ({kid:?}) is skipped: {}",
+                key.index, key.why
+            ),
             None => eprintln!("warning: key {} is skipped: {}", key.index, key.why),
         }
     }
@@ -74,7 +77,10 @@ fn secret_length(bytes: &[u8]) -> usize {
         .strip_suffix(b"\r\n")
         .or_else(|| bytes.strip_suffix(b"\n"))
         .unwrap_or(bytes);
-    if text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+    if text
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+    {
         text.len()
     } else {
         // Random bytes may well end in 0x0a.

@@ -72,7 +72,10 @@ fn page(command: Command) -> Result<Vec<u8>, Failure> {
 /// A command and all below it that are meant to be seen, with their full names.
 fn collect(command: &Command, title: String, commands: &mut Vec<(String, Command)>) {
     commands.push((title.clone(), command.clone()));
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+    for below in command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set())
+    {
         collect(below, format!("{title} {}", below.get_name()), commands);
     }
 }
@@ -94,8 +97,12 @@ fn reference() -> String {
     for (title, mut command) in commands {
         let help = command.render_long_help().to_string();
         let level = "#".repeat(title.split(' ').count() + 1);
-        write!(text, "\n{level} `{title}`\n\n```text\n{}\n```\n", trimmed(&help))
-            .expect("writing to a String cannot fail");
+        write!(
+            text,
+            "\n{level} `{title}`\n\n```text\n{}\n```\n",
+            trimmed(&help)
+        )
+        .expect("writing to a String cannot fail");
     }
     text
 }

@@ -86,7 +86,10 @@ mod tests {
 
     #[test]
     fn an_ordinary_mistake_is_repeated_so_that_it_can_be_mended() {
-        let arguments = [OsString::from("--isuer"), OsString::from("https://a.b.example")];
+        let arguments = [
+            OsString::from("--isuer"),
+            OsString::from("https://a.b.example"),
+        ];
         let text = redact("unexpected argument '--isuer' found".to_owned(), &arguments);
         assert_eq!(text, "unexpected argument '--isuer' found");
     }

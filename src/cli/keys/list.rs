@@ -117,7 +117,10 @@ fn why_unusable(key: &Jwk) -> Option<String> {
         return Some("it is not for verifying signatures".to_owned());
     }
     match algorithms::usual_scheme(key) {
-        Some(scheme) => key.verifying_key(scheme).err().map(|error| error.to_string()),
+        Some(scheme) => key
+            .verifying_key(scheme)
+            .err()
+            .map(|error| error.to_string()),
         None => Some("it names no alg; --algorithms must say how it may be used".to_owned()),
     }
 }

@@ -70,7 +70,12 @@ pub(super) struct Args {
           value_parser = algorithms::parser(), hide_possible_values = true)]
     algorithms: Vec<Algorithm>,
     /// Accepted token types (typ); by default none, JWT or at+jwt
-    #[arg(long, value_name = "TYP", help_heading = "Rules", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "TYP",
+        help_heading = "Rules",
+        value_delimiter = ','
+    )]
     types: Vec<String>,
     /// Leave the token type unchecked
     #[arg(long, help_heading = "Rules", conflicts_with = "types")]
@@ -88,7 +93,12 @@ pub(super) struct Args {
           value_parser = clap::value_parser!(i64).range(0..=LEEWAY_SECONDS_MAX))]
     leeway: i64,
     /// The time to verify at, in seconds since the epoch, instead of the present
-    #[arg(long, value_name = "UNIX", help_heading = "Time", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "UNIX",
+        help_heading = "Time",
+        allow_negative_numbers = true
+    )]
     now: Option<i64>,
     /// The token; without it, or with '-', one token a line is read from standard input
     token: Option<String>,

@@ -131,7 +131,8 @@ fn keys(args: &Args) -> Result<(JwkSet, Vec<Scheme>), Failure> {
         args.algorithms.iter().map(|alg| alg.scheme()).collect()
     };
     for path in &args.secret_file {
-        all.keys.push(Jwk::from_secret(&keyfiles::read_secret(path)?));
+        all.keys
+            .push(Jwk::from_secret(&keyfiles::read_secret(path)?));
     }
     Ok((all, schemes))
 }
