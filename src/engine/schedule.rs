@@ -254,9 +254,15 @@ mod tests {
         push(&mut schedule, 1, DEAR_NS, 100);
         let _ = take(&mut schedule);
         push(&mut schedule, 1, CHEAP_NS, 10);
-        assert!(take(&mut schedule).iter().all(|item| item.1 == DEAR_NS) == false || {
-            take(&mut schedule).iter().filter(|item| item.1 == CHEAP_NS).count() == 10
-        });
+        assert!(
+            take(&mut schedule).iter().all(|item| item.1 == DEAR_NS) == false || {
+                take(&mut schedule)
+                    .iter()
+                    .filter(|item| item.1 == CHEAP_NS)
+                    .count()
+                    == 10
+            }
+        );
     }
 
     #[test]
@@ -271,13 +277,18 @@ mod tests {
             }
         }
         let (dear, cheap) = (served[&DEAR_NS], served[&CHEAP_NS]);
-        assert!(dear.abs_diff(cheap) <= DEAR_NS + BATCH_COST_NS_MAX, "{dear} and {cheap}");
+        assert!(
+            dear.abs_diff(cheap) <= DEAR_NS + BATCH_COST_NS_MAX,
+            "{dear} and {cheap}"
+        );
     }
 
     #[test]
     fn equal_peers_get_equal_parts_whatever_their_tokens_cost() {
         let mut schedule = Schedule::new();
-        let costs = [2_000, 2_000, 15_000, 15_000, 60_000, 60_000, 180_000, 400_000];
+        let costs = [
+            2_000, 2_000, 15_000, 15_000, 60_000, 60_000, 180_000, 400_000,
+        ];
         for (peer, &cost_ns) in (0_u64..).zip(&costs) {
             push(&mut schedule, peer, cost_ns, 100_000_000 / cost_ns as usize);
         }
