@@ -4,13 +4,13 @@
 use super::check::{Checker, milliseconds, optional_texts, texts};
 use super::fault::{Place, shown};
 use super::section::At;
-use super::setting::{AnyOr, FilePath, InlineJwks, List, Text};
+use super::setting::{AnyOr, FilePath, InlineJwks, List, Text, Types};
 use super::{Issuer, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
 use crate::limits::ISSUERS_MAX;
-use crate::policy::{Accepted, Policy};
+use crate::policy::{Accepted, Policy, TokenTypes};
 use crate::upstream::{self, Endpoint, Files, Remote, Source, UriFault};
 use crate::verify::IssuerMatch;
 use http::Uri;
@@ -96,7 +96,11 @@ fn one(
         policy: Policy {
             schemes,
             audiences: accepted(&raw.audiences.as_ref()?.value),
-            types: accepted(&raw.types.value),
+            types: match &raw.types.value {
+                Types::Any => TokenTypes::Any,
+                Types::AccessToken => TokenTypes::AccessToken,
+                Types::These(list) => TokenTypes::OneOf(texts(list)),
+            },
             leeway_seconds: raw.leeway_seconds.value.0,
             required_claims: optional_texts(raw.required_claims.as_ref()),
             expiry_required: raw.require_expiry.value,
