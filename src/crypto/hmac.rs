@@ -8,7 +8,7 @@ use super::{KeyError, Scheme};
 use aws_lc_rs::hmac;
 
 /// A secret with its padded forms already absorbed.
-pub(super) struct Secret(hmac::Key);
+pub(super) struct Secret(Box<hmac::Key>);
 
 impl Secret {
     /// Absorbs a secret for one of the HMAC schemes.
@@ -25,7 +25,7 @@ impl Secret {
         if secret.len() < required_bytes {
             return Err(KeyError::SecretTooShort { required_bytes });
         }
-        Ok(Self(hmac::Key::new(algorithm, secret)))
+        Ok(Self(Box::new(hmac::Key::new(algorithm, secret))))
     }
 
     fn verify(&self, message: &[u8], tag: &[u8]) -> Outcome {

@@ -1,0 +1,122 @@
+//! SHA-256 with a secret prefix, one message or many at a time: the digest that names a cached verdict.
+//!
+//! Not a MAC: whoever sees a digest could extend its message. The digests are compared inside the process
+//! and never leave it; the secret is there so that nobody outside can look for two messages with one digest,
+//! or choose where their digests fall.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod lanes;
+mod padded;
+
+pub use lanes::Kernel;
+use lanes::Lane;
+use padded::{BLOCK_BYTES, Padded, block_count};
+use sha2::block_api::compress256;
+use zeroize::Zeroize as _;
+
+/// SHA-256 state after one 64-byte block of secret prefix; the prefix costs nothing per message.
+#[derive(Clone)]
+pub struct KeyedSha256 {
+    midstate: State,
+    kernel: Kernel,
+}
+
+/// The eight words of a SHA-256 state (FIPS 180-4 §6.2).
+type State = [u32; 8];
+
+/// The initial state (FIPS 180-4 §5.3.3).
+const INITIAL: State = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// Messages are taken this many at a time: the widest kernel's lanes several times over, and little enough
+/// for the stack.
+const WINDOW: usize = 64;
+
+impl KeyedSha256 {
+    /// Absorbs the secret, one whole block, for the best kernel of this CPU.
+    #[must_use]
+    pub fn new(secret: &[u8; 64]) -> Self {
+        Self::with_kernel(secret, Kernel::best())
+    }
+
+    /// Absorbs the secret for the kernel given, so that tests and benches can compare them.
+    #[must_use]
+    pub fn with_kernel(secret: &[u8; 64], kernel: Kernel) -> Self {
+        let mut midstate = INITIAL;
+        compress256(&mut midstate, std::slice::from_ref(secret));
+        Self { midstate, kernel }
+    }
+
+    /// SHA-256(secret || message).
+    #[must_use]
+    pub fn digest(&self, message: &[u8]) -> [u8; 32] {
+        self.lane(&[], message).digest_from(0)
+    }
+
+    /// SHA-256(secret || prefix || message): a few fixed bytes that say what the message is, without a copy
+    /// of it.
+    #[must_use]
+    pub fn digest_with(&self, prefix: [u8; 8], message: &[u8]) -> [u8; 32] {
+        self.lane(&prefix, message).digest_from(0)
+    }
+
+    /// [`Self::digest`] of each message, in lanes where the CPU has them. What `digests` held before is
+    /// cleared.
+    pub fn digest_many(&self, messages: &[&[u8]], digests: &mut Vec<[u8; 32]>) {
+        digests.clear();
+        digests.resize(messages.len(), [0; 32]);
+        for (messages, digests) in messages.chunks(WINDOW).zip(digests.chunks_mut(WINDOW)) {
+            self.kernel.digest_window(
+                |index| self.lane(&[], messages[index]),
+                |index| block_count(messages[index].len()),
+                digests,
+            );
+        }
+    }
+
+    /// [`Self::digest_with`] of each prefix and message, in lanes where the CPU has them. What `digests` held
+    /// before is cleared.
+    pub fn digest_many_with(&self, messages: &[([u8; 8], &[u8])], digests: &mut Vec<[u8; 32]>) {
+        digests.clear();
+        digests.resize(messages.len(), [0; 32]);
+        for (messages, digests) in messages.chunks(WINDOW).zip(digests.chunks_mut(WINDOW)) {
+            self.kernel.digest_window(
+                |index| self.lane(&messages[index].0, messages[index].1),
+                |index| block_count(8 + messages[index].1.len()),
+                digests,
+            );
+        }
+    }
+
+    /// A message that follows the secret.
+    fn lane<'a>(&self, prefix: &[u8], message: &'a [u8]) -> Lane<'a> {
+        Lane::new(self.midstate, Padded::new(BLOCK_BYTES, prefix, message))
+    }
+}
+
+/// Prints nothing of the state: it stands for the secret.
+impl std::fmt::Debug for KeyedSha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyedSha256")
+            .field("kernel", &self.kernel)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for KeyedSha256 {
+    fn drop(&mut self) {
+        self.midstate.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests;
