@@ -254,6 +254,20 @@ impl Admission {
         &self.peer
     }
 
+    /// The transport it came over, as the metrics call it.
+    #[must_use]
+    pub fn transport(&self) -> &'static str {
+        self.transport
+    }
+
+    /// The same connection, with its work counted as that of the client whose certificate was verified.
+    /// As a connection it still counts for its address.
+    #[must_use]
+    pub fn certified(mut self, name: &str) -> Self {
+        self.peer = self.peers.engine.peer(name, self.terms.queue_cost_ns_max);
+        self
+    }
+
     /// The policy of a question: the one it names, if this peer may name it, or else the peer's own.
     ///
     /// # Errors

@@ -6,11 +6,11 @@
 #![forbid(unsafe_code)]
 
 use super::super::peers::{Admission, PolicyRefused};
+use super::super::tally::Tally;
 use super::super::wire::{
     self, Ask, FEATURES, Fault, FaultCode, FrameKind, Framing, Head, Hello, Standing, VERSION,
 };
 use super::super::{Context, Limits};
-use super::tally::Tally;
 use super::{READ_BYTES_MIN, count_fault};
 use crate::clock::{self, Now};
 use crate::engine::Call;
@@ -146,7 +146,7 @@ impl<'c> Connection<'c> {
             stream,
             admission,
             context,
-            tally: Tally::new(context.metrics.clone()),
+            tally: Tally::new(context.metrics.clone(), "uds"),
             input,
             frame_bytes: wire::HELLO_BYTES,
             read_bytes: READ_BYTES_MIN,

@@ -7,7 +7,6 @@
 
 mod connection;
 mod refusal;
-mod tally;
 
 use super::peers::{Admission, Peers, Refused};
 use super::sniff::{Opening, Replayed, sniff};

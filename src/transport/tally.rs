@@ -7,14 +7,13 @@ use crate::verdict::{Reason, Signer, Verdict};
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 
-const TRANSPORT: &str = "uds";
-
 /// Signers whose counters are kept at hand.
 const SIGNERS_KEPT: usize = 8;
 
 /// The counters that one connection has used.
 pub(super) struct Tally {
     metrics: Arc<Metrics>,
+    transport: &'static str,
     /// Keeping the signer keeps its address from being used by another.
     valid: Vec<(Arc<Signer>, Counter)>,
     refused: [Option<Counter>; Reason::ALL.len()],
@@ -22,9 +21,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    /// Counters of `transport`, as [`VerificationLabels`] names it.
+    pub(super) fn new(metrics: Arc<Metrics>, transport: &'static str) -> Self {
         Self {
             metrics,
+            transport,
             valid: Vec::new(),
             refused: Default::default(),
             next_kept: 0,
@@ -61,7 +62,7 @@ impl Tally {
             alg: signer.alg,
             result: "valid",
             reason: "",
-            transport: TRANSPORT,
+            transport: self.transport,
         };
         let counter = self.metrics.verifications.get_or_create(&labels).clone();
         let entry = (Arc::clone(signer), counter);
@@ -76,7 +77,7 @@ impl Tally {
     }
 
     fn counter_of_reason(&mut self, reason: Reason) -> &Counter {
-        let metrics = &self.metrics;
+        let (metrics, transport) = (&self.metrics, self.transport);
         let at = usize::from(reason.code() - 1);
         self.refused[at].get_or_insert_with(|| {
             let result = match reason {
@@ -88,7 +89,7 @@ impl Tally {
                 alg: "",
                 result,
                 reason: reason.name(),
-                transport: TRANSPORT,
+                transport,
             };
             metrics.verifications.get_or_create(&labels).clone()
         })
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn every_verdict_is_counted_once_under_its_own_labels() {
         let metrics = Arc::new(Metrics::new());
-        let mut tally = Tally::new(Arc::clone(&metrics));
+        let mut tally = Tally::new(Arc::clone(&metrics), "uds");
         // One more than are kept, so that one is looked up again after it was put out.
         let signers: Vec<_> = (0..=SIGNERS_KEPT)
             .map(|nth| {
