@@ -2,12 +2,13 @@
 //! files that are not there all become faults here, beside those of reading.
 #![forbid(unsafe_code)]
 
-use super::fault::{Found, Place, shown};
+use super::fault::{Found, Place, did_you_mean, shown};
 use super::raw;
 use super::section::At;
-use super::setting::{Address, CpuList, FilePath, List, Name, Text};
-use super::{Config, Listen, Log, Peer, Socket, Threads, Tls, Who, check_issuer};
+use super::setting::{Address, Count, CpuList, FilePath, List, Name, Text};
+use super::{Config, Listen, Log, Socket, Threads, Tls, check_issuer};
 use crate::policy::Narrowing;
+use crate::transport::peers::{Terms, UnixRule};
 use crate::{cache, engine, os, transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -261,8 +262,9 @@ impl Checker<'_> {
                 let known = raw
                     .issuer
                     .iter()
-                    .filter_map(|known| known.value.name.as_ref());
-                self.refuse_unknown("issuer", issuer, known);
+                    .filter_map(|known| known.value.name.as_ref())
+                    .map(|name| &*name.value.0);
+                self.refuse_unknown("issuer", issuer, known.collect());
             }
             policies.push((
                 name.value.0.clone(),
@@ -279,100 +281,111 @@ impl Checker<'_> {
         policies
     }
 
-    fn peers(&mut self, raw: &raw::Document) -> Vec<Peer> {
-        let mut seen: Vec<Who> = Vec::new();
-        let mut peers = Vec::new();
+    fn peers(&mut self, raw: &raw::Document) -> Vec<UnixRule> {
+        let mut seen: Vec<(Option<u32>, Option<u32>)> = Vec::new();
+        let mut rules = Vec::new();
         for At { value: peer, place } in &raw.peer {
-            if let Some(policy) = &peer.policy {
-                let known = raw
+            let known = || {
+                let named = raw
                     .policy
                     .iter()
                     .filter_map(|known| known.value.name.as_ref());
-                self.refuse_unknown("policy", policy, known);
+                named.map(|name| &*name.value.0).collect()
+            };
+            let listed = peer.policies.iter().flat_map(|list| &list.value.0);
+            for policy in peer.policy.iter().chain(listed) {
+                self.refuse_unknown("policy", policy, known());
             }
-            let Some(who) = self.who(peer, place) else {
+            let uid = self.account(peer.uid.as_ref(), peer.user.as_ref(), "uid", "user");
+            let gid = self.account(peer.gid.as_ref(), peer.group.as_ref(), "gid", "group");
+            let (Ok(uid), Ok(gid)) = (uid, gid) else {
                 continue;
             };
-            if seen.contains(&who) {
+            if (uid, gid) == (None, None) {
+                let message = "a peer is named by uid or user, by gid or group, or by one of each";
+                self.found.push(place, message);
+            }
+            if seen.contains(&(uid, gid)) {
                 self.found
                     .push(place, "an earlier [[peer]] fits the same processes already");
             }
-            seen.push(who);
-            peers.push(Peer {
-                who,
-                allow: peer.allow.value,
-                policy: peer.policy.as_ref().map(|policy| policy.value.0.clone()),
-                queue_cost_ns_max: peer
-                    .queue_ms
-                    .as_ref()
-                    .map(|queue| queue.value.u64() * 1_000_000),
-                connections_max: peer.connections_max.as_ref().map(|max| max.value.usize()),
+            seen.push((uid, gid));
+            rules.push(UnixRule {
+                uid,
+                gid,
+                terms: terms(peer),
             });
         }
-        peers
+        rules
     }
 
-    fn who(&mut self, peer: &raw::Peer, place: &Place) -> Option<Who> {
-        let number = |id: i64| u32::try_from(id).unwrap_or(u32::MAX);
-        let mut fits: Vec<Option<Who>> = Vec::new();
-        fits.extend(
-            peer.uid
-                .as_ref()
-                .map(|uid| Some(Who::User(number(uid.value.0)))),
-        );
-        fits.extend(
-            peer.gid
-                .as_ref()
-                .map(|gid| Some(Who::Group(number(gid.value.0)))),
-        );
-        if let Some(At {
-            value: Name(name),
-            place,
-        }) = &peer.user
-        {
-            let id = os::user_id(name);
-            if id.is_none() {
-                let message = format!("no user {} in /etc/passwd; give a uid", shown(name));
-                self.found.push(place, message);
-            }
-            fits.push(id.map(Who::User));
-        }
-        if let Some(At {
-            value: Name(name),
-            place,
-        }) = &peer.group
-        {
-            let id = os::group_id(name);
-            if id.is_none() {
-                let message = format!("no group {} in /etc/group; give a gid", shown(name));
-                self.found.push(place, message);
-            }
-            fits.push(id.map(Who::Group));
-        }
-        if let [who] = fits[..] {
-            return who;
-        }
-        self.found.push(
-            place,
-            "a peer is named by exactly one of uid, user, gid, group",
-        );
-        None
-    }
-
-    fn refuse_unknown<'n>(
+    /// An account by number or by name; an error where a fault was found.
+    fn account<const MIN: i64, const MAX: i64>(
         &mut self,
-        what: &str,
-        name: &At<Name>,
-        known: impl Iterator<Item = &'n At<Name>>,
-    ) {
-        let known: Vec<&str> = known.map(|known| &*known.value.0).collect();
-        if !known.contains(&&*name.value.0) {
-            let guess = super::fault::did_you_mean(&name.value.0, known);
-            self.found.push(
-                &name.place,
-                format!("no [[{what}]] is named {}{guess}", shown(&name.value.0)),
-            );
+        number: Option<&At<Count<MIN, MAX>>>,
+        name: Option<&At<Name>>,
+        number_setting: &str,
+        name_setting: &str,
+    ) -> Result<Option<u32>, ()> {
+        match (number, name) {
+            (None, None) => Ok(None),
+            (Some(number), None) => u32::try_from(number.value.0).map(Some).map_err(|_| ()),
+            (
+                None,
+                Some(At {
+                    value: Name(name),
+                    place,
+                }),
+            ) => {
+                let (id, file) = if name_setting == "user" {
+                    (os::user_id(name), "/etc/passwd")
+                } else {
+                    (os::group_id(name), "/etc/group")
+                };
+                if id.is_none() {
+                    let name = shown(name);
+                    let message =
+                        format!("no {name_setting} {name} in {file}; give its {number_setting}");
+                    self.found.push(place, message);
+                }
+                id.map(Some).ok_or(())
+            }
+            (Some(_), Some(name)) => {
+                let message = format!(
+                    "`{number_setting}` and `{name_setting}` are both given; one is enough"
+                );
+                self.found.push(&name.place, message);
+                Err(())
+            }
         }
+    }
+
+    fn refuse_unknown(&mut self, what: &str, name: &At<Name>, known: Vec<&str>) {
+        let Name(text) = &name.value;
+        if !known.contains(&&**text) {
+            let guess = did_you_mean(text, known);
+            let message = format!("no [[{what}]] is named {}{guess}", shown(text));
+            self.found.push(&name.place, message);
+        }
+    }
+}
+
+fn terms(peer: &raw::Peer) -> Terms {
+    let own = peer.policy.as_ref().map(|policy| policy.value.0.clone());
+    let listed = peer.policies.as_ref().map(|list| names(&list.value));
+    Terms {
+        queue_cost_ns_max: peer
+            .queue_ms
+            .as_ref()
+            .map(|queue| queue.value.u64() * 1_000_000),
+        connections_max: if peer.allow.value {
+            peer.connections_max.as_ref().map(|max| max.value.usize())
+        } else {
+            Some(0)
+        },
+        // A peer with a policy of its own is held to it, unless others are named.
+        policies: listed.or_else(|| own.as_ref().map(|_| Vec::new())),
+        policy_default: own,
     }
 }
 

@@ -4,13 +4,13 @@
 use super::check::{Checker, milliseconds, optional_texts, texts};
 use super::fault::{Place, shown};
 use super::section::At;
-use super::setting::{AnyOr, FilePath, InlineJwks, List, Text};
+use super::setting::{AnyOr, FilePath, InlineJwks, List, Text, Types};
 use super::{Issuer, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
 use crate::limits::ISSUERS_MAX;
-use crate::policy::{Accepted, Policy};
+use crate::policy::{Accepted, Policy, TokenTypes};
 use crate::upstream::{self, Endpoint, Files, Remote, Source, UriFault};
 use crate::verify::IssuerMatch;
 use http::Uri;
@@ -96,7 +96,11 @@ fn one(
         policy: Policy {
             schemes,
             audiences: accepted(&raw.audiences.as_ref()?.value),
-            types: accepted(&raw.types.value),
+            types: match &raw.types.value {
+                Types::Any => TokenTypes::Any,
+                Types::AccessToken => TokenTypes::AccessToken,
+                Types::These(list) => TokenTypes::OneOf(texts(list)),
+            },
             leeway_seconds: raw.leeway_seconds.value.0,
             required_claims: optional_texts(raw.required_claims.as_ref()),
             expiry_required: raw.require_expiry.value,
@@ -228,7 +232,12 @@ fn fetchable(
     place: &Place,
     checker: &mut Checker<'_>,
 ) -> Option<Uri> {
-    match upstream::check_uri(text, raw.allow_insecure_loopback.value) {
+    let checked = upstream::check_uri(
+        text,
+        raw.allow_insecure_loopback.value,
+        raw.allow_private_address.value,
+    );
+    match checked {
         Ok(uri) => Some(uri),
         Err(fault) => {
             // What may be a password is not repeated.
@@ -283,7 +292,10 @@ fn read_keys(
 ) {
     let jwks = match source {
         Source::Remote(_) => return,
-        Source::Files(files) => files.read().map_err(|error| error.to_string()),
+        Source::Files(files) => match files.read() {
+            Ok(read) => Ok(read.jwks),
+            Err(error) => Err(error.to_string()),
+        },
         Source::Inline(json) => inline(json),
     };
     let usable = jwks.and_then(|jwks| {

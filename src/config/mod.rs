@@ -26,7 +26,7 @@ pub use setting::{LogFormat, LogLevel};
 
 use crate::engine;
 use crate::policy::{Narrowing, Policy};
-use crate::transport;
+use crate::transport::{self, peers::UnixRule};
 use crate::upstream::Source;
 use crate::verify::IssuerMatch;
 use fault::Found;
@@ -61,7 +61,7 @@ pub struct Config {
     /// Named request policies.
     pub policies: Vec<(Box<str>, Narrowing)>,
     /// Who may ask on the Unix socket, first fit first; empty for everyone its permissions let in.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<UnixRule>,
     /// What is no fault, but worth a look.
     pub warnings: Vec<String>,
 }
@@ -134,30 +134,6 @@ pub struct Issuer {
     pub token_bytes_max: usize,
     /// Where its keys come from.
     pub source: Source,
-}
-
-/// Rules for some processes on this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Which processes.
-    pub who: Who,
-    /// Whether they may ask at all.
-    pub allow: bool,
-    /// The policy all their questions are held to.
-    pub policy: Option<Box<str>>,
-    /// Most work they may have queued for one worker, in nanoseconds of its time.
-    pub queue_cost_ns_max: Option<u64>,
-    /// Most connections they may have open.
-    pub connections_max: Option<usize>,
-}
-
-/// Processes by their credentials (`SO_PEERCRED`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// Of this user.
-    User(u32),
-    /// Of this group.
-    Group(u32),
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.

@@ -5,7 +5,7 @@
 use super::section::section;
 use super::setting::{
     Address, AnyOr, Count, CpuList, FilePath, InlineJwks, List, LogFormat, LogLevel, Mode, Name,
-    OneOrMany, Text,
+    OneOrMany, Text, Types,
 };
 use crate::jose::Algorithm;
 use crate::limits::{
@@ -173,8 +173,9 @@ section! {
         /// Accepted signature algorithms. A key that names none itself is pinned to the first that fits.
         required algorithms: List<Algorithm> =
             "list what the issuer signs with, like algorithms = [\"ES256\"]";
-        /// Accepted values of `typ`, or "any".
-        default types: AnyOr<List<Text>> = "any";
+        /// Accepted values of `typ`, one of which must then be written in the token; "access_token" for none,
+        /// `JWT` and `at+jwt`; or "any".
+        default types: Types = "access_token";
         /// Tolerance on `exp`, `nbf` and `iat`, in seconds.
         default leeway_seconds: Count<0, LEEWAY_SECONDS_MAX> = LEEWAY_SECONDS_DEFAULT;
         /// Claims that must be present.
@@ -225,20 +226,22 @@ section! {
 }
 
 section! {
-    /// Who may ask on the Unix socket. The first entry that fits decides.
+    /// Who may ask on the Unix socket. The first entry that fits decides; whom none fits is refused.
     struct Peer {
         /// Fits processes of this user, by number.
         optional uid: Count<0, { u32::MAX as i64 }>;
         /// Fits processes of this user, by name.
         optional user: Name;
-        /// Fits processes of this group, by number.
+        /// Fits processes whose effective group this is, by number.
         optional gid: Count<0, { u32::MAX as i64 }>;
-        /// Fits processes of this group, by name.
+        /// Fits processes whose effective group this is, by name.
         optional group: Name;
         /// Whether they may ask at all.
         default allow: bool = true;
-        /// The policy that all their questions are held to.
+        /// The policy of questions that name none. The peer may then name no other, unless in `policies`.
         optional policy: Name;
+        /// The policies that the peer may name. Unset: all, or with `policy` only that one.
+        optional policies: List<Name>;
         /// Most work they may have queued for one worker, in milliseconds of its time. Unset: as in [limits].
         optional queue_ms: Count<1, 10_000>;
         /// Most connections they may have open. Unset: as in [limits].

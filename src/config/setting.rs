@@ -271,6 +271,29 @@ schema!([T: Setting] AnyOr<T>, generator => {
     json_schema!({ "anyOf": [{ "const": "any" }, these] })
 });
 
+/// Accepted values of `typ`: `"access_token"`, a list, or `"any"`.
+#[derive(Clone, Debug)]
+pub(super) enum Types {
+    Any,
+    AccessToken,
+    These(List<Text>),
+}
+
+impl Setting for Types {
+    fn read(node: &Node, found: &mut Found) -> Option<Self> {
+        match string(node) {
+            Some("any") => Some(Self::Any),
+            Some("access_token") => Some(Self::AccessToken),
+            _ => List::read(node, found).map(Self::These),
+        }
+    }
+}
+
+schema!([] Types, generator => {
+    let these = generator.subschema_for::<List<Text>>();
+    json_schema!({ "anyOf": [{ "enum": ["access_token", "any"] }, these] })
+});
+
 /// CPUs to use: `"auto"`, or a list in the kernel's own notation.
 #[derive(Clone, Debug)]
 pub(super) enum CpuList {
