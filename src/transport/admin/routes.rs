@@ -4,7 +4,6 @@ use super::{Connection, guard};
 use crate::transport::http::{Body, without_body};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use std::sync::Arc;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -87,17 +86,10 @@ fn build_info() -> Response<Body> {
     reply(StatusCode::OK, JSON, info.to_string())
 }
 
-/// Reloads on a thread where files may be read; a probe is not held up by it.
 async fn reload(connection: &Connection) -> Response<Body> {
-    let reload = Arc::clone(&connection.admin.reload);
-    match tokio::task::spawn_blocking(move || reload()).await {
-        Ok(Ok(done)) => reply(StatusCode::OK, TEXT, done),
-        Ok(Err(faults)) => reply(StatusCode::BAD_REQUEST, TEXT, faults),
-        Err(_panicked) => reply(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            TEXT,
-            "the reload failed; the old configuration stays\n",
-        ),
+    match (connection.admin.reload)().await {
+        Ok(done) => reply(StatusCode::OK, TEXT, done),
+        Err(faults) => reply(StatusCode::BAD_REQUEST, TEXT, faults),
     }
 }
 
