@@ -66,7 +66,7 @@ impl<'a> Lane<'a> {
     }
 
     /// The digest, when the blocks before an index are in the state already.
-    pub(super) fn digest_from(mut self, block: usize) -> [u8; 32] {
+    pub(super) fn digest_from(&mut self, block: usize) -> [u8; 32] {
         if block == 0 {
             for blocks in self.message.runs() {
                 compress256(&mut self.state, blocks);
@@ -116,7 +116,7 @@ fn digest_side_by_side<'a>(
         let mut lanes: [Lane<'_>; avx512::LANES] =
             std::array::from_fn(|at| lane(group[at.min(group.len() - 1)]));
         avx512::compress_side_by_side(cpu, &mut lanes, blocks);
-        for (&index, lane) in group.iter().zip(lanes) {
+        for (&index, lane) in group.iter().zip(&mut lanes) {
             digests[index] = lane.digest_from(blocks);
         }
     }

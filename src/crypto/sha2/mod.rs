@@ -98,7 +98,11 @@ impl KeyedSha256 {
     }
 
     /// A message that follows the secret.
-    fn lane<'a>(&self, prefix: &[u8], message: &'a [u8]) -> Lane<'a> {
+    fn lane<'a, const PREFIX_BYTES: usize>(
+        &self,
+        prefix: &[u8; PREFIX_BYTES],
+        message: &'a [u8],
+    ) -> Lane<'a> {
         Lane::new(self.midstate, Padded::new(BLOCK_BYTES, prefix, message))
     }
 }
