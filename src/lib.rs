@@ -40,6 +40,7 @@ pub mod clock;
 pub mod limits;
 pub mod metrics;
 pub mod os;
+pub mod simd;
 
 #[cfg(test)]
 mod tests;

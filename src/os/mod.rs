@@ -1,1 +1,11 @@
-//! .
+//! What only the operating system knows: which CPUs are ours, and who users and groups are. Thin and
+//! safe; it refuses to guess.
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod cpus;
+mod harden;
+
+pub use accounts::{group_id, user_id};
+pub use cpus::{allowed_cpus, pin_to};
+pub use harden::harden;

@@ -1,0 +1,261 @@
+//! The crypto room: `verify_batch` beside aws-lc-rs called directly with its key parsed once, and the keyed
+//! digest one message at a time and in lanes beside aws-lc-rs.
+//!
+//! `cargo bench --bench crypto -- ES256` runs one algorithm. The reference always comes first.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a bench is its own reader, and panics when it cannot measure"
+)]
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{self as sig, KeyPair as _, ParsedPublicKey};
+use aws_lc_rs::{digest, hmac};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jotd::crypto::sha2::{Kernel, KeyedSha256};
+use jotd::crypto::{Check, Outcome, Scheme, VerifyingKey, verify_batch};
+use std::hint::black_box;
+use std::time::Duration;
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(1000));
+    targets = verify, keyed_digest
+}
+criterion_main!(benches);
+
+/// A signing input of a usual token.
+const MESSAGE_BYTES: usize = 300;
+
+/// Batches: alone, and as many as a busy worker takes.
+const BATCHES: [usize; 2] = [1, 64];
+
+type Reference = Box<dyn Fn(&[u8], &[u8]) -> bool>;
+
+/// One key in both forms, and how to sign with it.
+struct Subject {
+    name: &'static str,
+    key: VerifyingKey,
+    reference: Reference,
+    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+}
+
+fn verify(criterion: &mut Criterion) {
+    for subject in subjects() {
+        let mut group = criterion.benchmark_group(format!("verify/{}", subject.name));
+        for batch in BATCHES {
+            // Distinct messages, so that no part of the work repeats.
+            let signed: Vec<(Vec<u8>, Vec<u8>)> = (0..batch)
+                .map(|number| {
+                    let message = message(MESSAGE_BYTES, number);
+                    let signature = (subject.sign)(&message);
+                    (message, signature)
+                })
+                .collect();
+            group.throughput(Throughput::Elements(batch as u64));
+            group.bench_function(format!("aws-lc/{batch}"), |bencher| {
+                bencher.iter(|| {
+                    for (message, signature) in &signed {
+                        assert!((subject.reference)(black_box(message), signature));
+                    }
+                });
+            });
+            let checks: Vec<Check<'_>> = signed
+                .iter()
+                .map(|(message, signature)| Check {
+                    key: &subject.key,
+                    message,
+                    signature,
+                })
+                .collect();
+            let mut outcomes = Vec::new();
+            group.bench_function(format!("jotd/{batch}"), |bencher| {
+                bencher.iter(|| {
+                    verify_batch(black_box(&checks), &mut outcomes);
+                    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Genuine));
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+fn keyed_digest(criterion: &mut Criterion) {
+    const BATCH: usize = 64;
+    let secret = [0x5a; 64];
+    for bytes in [300, 1024] {
+        let messages: Vec<Vec<u8>> = (0..BATCH).map(|number| message(bytes, number)).collect();
+        let prefixed: Vec<([u8; 8], &[u8])> = messages
+            .iter()
+            .map(|message| ([1; 8], message.as_slice()))
+            .collect();
+        let mut group = criterion.benchmark_group(format!("keyed-sha256/{bytes}"));
+        group.throughput(Throughput::Elements(BATCH as u64));
+        let mut midstate = digest::Context::new(&digest::SHA256);
+        midstate.update(&secret);
+        group.bench_function("aws-lc", |bencher| {
+            bencher.iter(|| {
+                for (prefix, message) in &prefixed {
+                    let mut context = midstate.clone();
+                    context.update(prefix);
+                    context.update(black_box(message));
+                    black_box(context.finish());
+                }
+            });
+        });
+        let keyed = KeyedSha256::new(&secret);
+        group.bench_function("one-by-one", |bencher| {
+            bencher.iter(|| {
+                for (prefix, message) in &prefixed {
+                    black_box(keyed.digest_with(*prefix, black_box(message)));
+                }
+            });
+        });
+        for kernel in Kernel::available() {
+            let keyed = KeyedSha256::with_kernel(&secret, kernel);
+            let mut digests = Vec::new();
+            for batch in [4, 6, 7, 8, 12, 16, 64] {
+                group.throughput(Throughput::Elements(batch as u64));
+                group.bench_function(format!("many-{kernel:?}/{batch}"), |bencher| {
+                    bencher.iter(|| {
+                        keyed.digest_many_with(black_box(&prefixed[..batch]), &mut digests);
+                        black_box(&digests);
+                    });
+                });
+            }
+        }
+        group.finish();
+    }
+}
+
+fn subjects() -> Vec<Subject> {
+    use aws_lc_rs::rsa::KeySize;
+    vec![
+        hmac_subject("HS256", Scheme::HmacSha256, hmac::HMAC_SHA256),
+        hmac_subject("HS384", Scheme::HmacSha384, hmac::HMAC_SHA384),
+        hmac_subject("HS512", Scheme::HmacSha512, hmac::HMAC_SHA512),
+        rsa_subject(
+            "RS256-2048",
+            Scheme::RsaPkcs1Sha256,
+            KeySize::Rsa2048,
+            &sig::RSA_PKCS1_SHA256,
+            &sig::RSA_PKCS1_2048_8192_SHA256,
+        ),
+        rsa_subject(
+            "RS256-4096",
+            Scheme::RsaPkcs1Sha256,
+            KeySize::Rsa4096,
+            &sig::RSA_PKCS1_SHA256,
+            &sig::RSA_PKCS1_2048_8192_SHA256,
+        ),
+        rsa_subject(
+            "PS256-2048",
+            Scheme::RsaPssSha256,
+            KeySize::Rsa2048,
+            &sig::RSA_PSS_SHA256,
+            &sig::RSA_PSS_2048_8192_SHA256,
+        ),
+        ec_subject(
+            "ES256",
+            Scheme::EcdsaP256Sha256,
+            &sig::ECDSA_P256_SHA256_FIXED_SIGNING,
+            &sig::ECDSA_P256_SHA256_FIXED,
+        ),
+        ec_subject(
+            "ES384",
+            Scheme::EcdsaP384Sha384,
+            &sig::ECDSA_P384_SHA384_FIXED_SIGNING,
+            &sig::ECDSA_P384_SHA384_FIXED,
+        ),
+        ec_subject(
+            "ES512",
+            Scheme::EcdsaP521Sha512,
+            &sig::ECDSA_P521_SHA512_FIXED_SIGNING,
+            &sig::ECDSA_P521_SHA512_FIXED,
+        ),
+        ec_subject(
+            "ES256K",
+            Scheme::EcdsaSecp256k1Sha256,
+            &sig::ECDSA_P256K1_SHA256_FIXED_SIGNING,
+            &sig::ECDSA_P256K1_SHA256_FIXED,
+        ),
+        ed25519_subject(),
+    ]
+}
+
+fn hmac_subject(name: &'static str, scheme: Scheme, algorithm: hmac::Algorithm) -> Subject {
+    let secret = [0x17; 64];
+    let key = hmac::Key::new(algorithm, &secret);
+    let signing = key.clone();
+    Subject {
+        name,
+        key: VerifyingKey::hmac(scheme, &secret).unwrap(),
+        reference: Box::new(move |message, tag| hmac::verify(&key, message, tag).is_ok()),
+        sign: Box::new(move |message| hmac::sign(&signing, message).as_ref().to_vec()),
+    }
+}
+
+fn rsa_subject(
+    name: &'static str,
+    scheme: Scheme,
+    size: aws_lc_rs::rsa::KeySize,
+    encoding: &'static sig::RsaSignatureEncoding,
+    parameters: &'static sig::RsaParameters,
+) -> Subject {
+    let pair = sig::RsaKeyPair::generate(size).unwrap();
+    let components = sig::RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+    let parsed = components.to_parsed_public_key(parameters).unwrap();
+    Subject {
+        name,
+        key: VerifyingKey::rsa(scheme, &components.n, &components.e).unwrap(),
+        reference: by_parsed(parsed),
+        sign: Box::new(move |message| {
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(encoding, &SystemRandom::new(), message, &mut signature)
+                .unwrap();
+            signature
+        }),
+    }
+}
+
+fn ec_subject(
+    name: &'static str,
+    scheme: Scheme,
+    signing: &'static sig::EcdsaSigningAlgorithm,
+    verifying: &'static sig::EcdsaVerificationAlgorithm,
+) -> Subject {
+    let pair = sig::EcdsaKeyPair::generate(signing).unwrap();
+    let point = pair.public_key().as_ref();
+    let (x, y) = point[1..].split_at(point.len() / 2);
+    Subject {
+        name,
+        key: VerifyingKey::ec(scheme, x, y).unwrap(),
+        reference: by_parsed(ParsedPublicKey::new(verifying, point).unwrap()),
+        sign: Box::new(move |message| {
+            let signature = pair.sign(&SystemRandom::new(), message).unwrap();
+            signature.as_ref().to_vec()
+        }),
+    }
+}
+
+fn ed25519_subject() -> Subject {
+    let pair = sig::Ed25519KeyPair::generate().unwrap();
+    let public = pair.public_key().as_ref();
+    Subject {
+        name: "EdDSA",
+        key: VerifyingKey::ed25519(public).unwrap(),
+        reference: by_parsed(ParsedPublicKey::new(&sig::ED25519, public).unwrap()),
+        sign: Box::new(move |message| pair.sign(message).as_ref().to_vec()),
+    }
+}
+
+fn by_parsed(parsed: ParsedPublicKey) -> Reference {
+    Box::new(move |message, signature| parsed.verify_sig(message, signature).is_ok())
+}
+
+fn message(bytes: usize, number: usize) -> Vec<u8> {
+    (0..bytes).map(|at| (at * 31 + number * 17) as u8).collect()
+}

@@ -1,0 +1,135 @@
+//! Which code digests a window of messages: one after the other, or side by side in vector lanes.
+#![forbid(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
+use super::padded::Padded;
+use super::{State, WINDOW, compress256};
+use crate::simd;
+
+/// A way to digest many messages. Holding a value means that this CPU can do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kernel {
+    /// One message after the other, with the CPU's SHA instructions where it has them.
+    Single,
+    /// Sixteen messages side by side.
+    Avx512(simd::Avx512),
+}
+
+/// A message on its way through the compression function.
+pub(super) struct Lane<'a> {
+    pub(super) state: State,
+    pub(super) message: Padded<'a>,
+}
+
+impl Kernel {
+    /// Every kernel this CPU can run, the plain one first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let mut kernels = vec![Self::Single];
+        kernels.extend(simd::Avx512::detect().map(Self::Avx512));
+        kernels
+    }
+
+    /// The fastest kernel this CPU can run.
+    #[must_use]
+    pub fn best() -> Self {
+        simd::Avx512::detect().map_or(Self::Single, Self::Avx512)
+    }
+
+    /// Whether so many messages are worth taking side by side.
+    #[must_use]
+    pub(in crate::crypto) fn fills_lanes(self, messages: usize) -> bool {
+        match self {
+            Self::Single => false,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => messages >= avx512::LANES_MIN,
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512(_) => false,
+        }
+    }
+
+    /// Digests each message of a window into its place. `lane` makes the message at an index, which may
+    /// happen more than once.
+    pub(super) fn digest_window<'a>(
+        self,
+        lane: impl Fn(usize) -> Lane<'a>,
+        block_count: impl Fn(usize) -> usize,
+        digests: &mut [[u8; 32]],
+    ) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(cpu) if self.fills_lanes(digests.len()) => {
+                digest_side_by_side(cpu, lane, block_count, digests);
+            }
+            _ => {
+                for (index, digest) in digests.iter_mut().enumerate() {
+                    *digest = lane(index).digest_from(0);
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Lane<'a> {
+    pub(super) fn new(state: State, message: Padded<'a>) -> Self {
+        Self { state, message }
+    }
+
+    /// The digest, when the blocks before an index are in the state already.
+    pub(super) fn digest_from(&mut self, block: usize) -> [u8; 32] {
+        if block == 0 {
+            for blocks in self.message.runs() {
+                compress256(&mut self.state, blocks);
+            }
+        } else {
+            for block in (block..).map_while(|index| self.message.block(index)) {
+                compress256(&mut self.state, std::slice::from_ref(block));
+            }
+        }
+        let mut digest = [0; 32];
+        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(self.state) {
+            *bytes = word.to_be_bytes();
+        }
+        digest
+    }
+}
+
+/// Groups messages of like length, so that lanes end together, and takes each group side by side as long as
+/// enough of its lanes are at work. What is left of the longest ends alone.
+#[cfg(target_arch = "x86_64")]
+fn digest_side_by_side<'a>(
+    cpu: simd::Avx512,
+    lane: impl Fn(usize) -> Lane<'a>,
+    block_count: impl Fn(usize) -> usize,
+    digests: &mut [[u8; 32]],
+) {
+    // Longest first. An index takes the low byte, so that a plain sort of words keeps them together.
+    let mut order = [0usize; WINDOW];
+    let order = &mut order[..digests.len()];
+    for (index, slot) in order.iter_mut().enumerate() {
+        *slot = usize::MAX - (block_count(index) << 8 | index);
+    }
+    order.sort_unstable();
+    for slot in &mut *order {
+        *slot = (usize::MAX - *slot) & 0xff;
+    }
+    for group in order.chunks(avx512::LANES) {
+        let together = group.get(avx512::LANES_MIN - 1);
+        let blocks = together.map_or(0, |&shortest| block_count(shortest));
+        if blocks == 0 {
+            for &index in group {
+                digests[index] = lane(index).digest_from(0);
+            }
+            continue;
+        }
+        // Lanes that the group does not fill repeat its last message, and their digest is dropped.
+        let mut lanes: [Lane<'_>; avx512::LANES] =
+            std::array::from_fn(|at| lane(group[at.min(group.len() - 1)]));
+        avx512::compress_side_by_side(cpu, &mut lanes, blocks);
+        for (&index, lane) in group.iter().zip(&mut lanes) {
+            digests[index] = lane.digest_from(blocks);
+        }
+    }
+}
