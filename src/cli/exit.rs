@@ -1,6 +1,7 @@
 //! How a command ends. One place turns ends into exit codes: 0 done and valid, 1 a token was invalid or
 //! a check failed, 2 usage or configuration error.
 
+use jotd::issuer::SigningError;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -65,6 +66,16 @@ impl Failure {
             }
             Self::Fault(message) => eprintln!("error: {message}"),
             Self::OutputClosed => {}
+        }
+    }
+}
+
+/// What the issuer refuses can be mended on the command line; what it cannot do is not the user's fault.
+impl From<SigningError> for Failure {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Faulty | SigningError::Library => Self::Fault(error.to_string()),
+            error => Self::Usage(error.to_string()),
         }
     }
 }

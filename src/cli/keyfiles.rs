@@ -26,6 +26,20 @@ pub(super) fn read_keys(path: &Path) -> Result<JwkSet, Failure> {
     }
 }
 
+/// Reads the one private key of a file.
+pub(super) fn read_private_key(path: &Path) -> Result<Jwk, Failure> {
+    let set = read_keys(path)?;
+    let mut private = set.keys.into_iter().filter(Jwk::is_private);
+    match (private.next(), private.next()) {
+        (Some(key), None) => Ok(key),
+        (None, _) => Err(Failure::file(path, "there is no private key in it")),
+        (Some(_), Some(_)) => Err(Failure::file(
+            path,
+            "there are several private keys in it; give a file with the one to sign with",
+        )),
+    }
+}
+
 /// Reads an HMAC secret. A line break at the end of a text file is an editor's, not the secret's.
 pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut secret = files::read(path, SECRET_BYTES_MAX)?;

@@ -3,9 +3,12 @@
 //! Data goes to stdout and words for people to stderr; [`exit`] says what the exit codes mean.
 
 mod algorithms;
+mod bench;
 mod exit;
 mod files;
 mod health;
+mod inspect;
+mod issue;
 mod keyfiles;
 mod keys;
 mod manual;
@@ -49,7 +52,10 @@ pub(crate) struct Command(Choice);
 #[derive(Debug, Subcommand)]
 enum Choice {
     Verify(verify::Args),
+    Inspect(inspect::Args),
+    Issue(issue::Args),
     Keys(keys::Args),
+    Bench(bench::Args),
     Health(health::Args),
     #[command(hide = true)]
     Completions(manual::CompletionsArgs),
@@ -84,7 +90,10 @@ pub(crate) fn run(command: Command) -> ExitCode {
     let Command(choice) = command;
     let ended = match &choice {
         Choice::Verify(args) => verify::run(args),
+        Choice::Inspect(args) => inspect::run(args),
+        Choice::Issue(args) => issue::run(args),
         Choice::Keys(args) => keys::run(args),
+        Choice::Bench(args) => bench::run(args),
         Choice::Health(args) => health::run(args),
         Choice::Completions(args) => manual::completions(args),
         Choice::Man(args) => manual::man(args),
@@ -103,7 +112,10 @@ impl Choice {
     fn name(&self) -> &'static str {
         match self {
             Self::Verify(_) => "verify",
+            Self::Inspect(_) => "inspect",
+            Self::Issue(_) => "issue",
             Self::Keys(_) => "keys",
+            Self::Bench(_) => "bench",
             Self::Health(_) => "health",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",

@@ -1,5 +1,6 @@
 //! `jotd keys`: makes keys, and looks at them.
 
+mod generate;
 mod list;
 
 use super::exit::{Failure, Outcome};
@@ -24,6 +25,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Generate(generate::Args),
     /// List the keys of a JWK Set, JWK or PEM file, and say which cannot be used
     ///
     /// Thumbprints are those of RFC 7638; a secret's is left out, because guesses could be tried against it.
@@ -51,6 +53,7 @@ struct FileArgs {
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     match &args.command {
+        Command::Generate(args) => generate::run(args),
         Command::List { file, json } => list::list(file, *json),
         Command::Public(file) => list::public(file),
     }
