@@ -286,7 +286,10 @@ impl Checker<'_> {
         let mut rules = Vec::new();
         for At { value: peer, place } in &raw.peer {
             let known = || {
-                let named = raw.policy.iter().filter_map(|known| known.value.name.as_ref());
+                let named = raw
+                    .policy
+                    .iter()
+                    .filter_map(|known| known.value.name.as_ref());
                 named.map(|name| &*name.value.0).collect()
             };
             let listed = peer.policies.iter().flat_map(|list| &list.value.0);
@@ -295,7 +298,9 @@ impl Checker<'_> {
             }
             let uid = self.account(peer.uid.as_ref(), peer.user.as_ref(), "uid", "user");
             let gid = self.account(peer.gid.as_ref(), peer.group.as_ref(), "gid", "group");
-            let (Ok(uid), Ok(gid)) = (uid, gid) else { continue };
+            let (Ok(uid), Ok(gid)) = (uid, gid) else {
+                continue;
+            };
             if (uid, gid) == (None, None) {
                 let message = "a peer is named by uid or user, by gid or group, or by one of each";
                 self.found.push(place, message);
@@ -325,7 +330,13 @@ impl Checker<'_> {
         match (number, name) {
             (None, None) => Ok(None),
             (Some(number), None) => u32::try_from(number.value.0).map(Some).map_err(|_| ()),
-            (None, Some(At { value: Name(name), place })) => {
+            (
+                None,
+                Some(At {
+                    value: Name(name),
+                    place,
+                }),
+            ) => {
                 let (id, file) = if name_setting == "user" {
                     (os::user_id(name), "/etc/passwd")
                 } else {
@@ -340,8 +351,9 @@ impl Checker<'_> {
                 id.map(Some).ok_or(())
             }
             (Some(_), Some(name)) => {
-                let message =
-                    format!("`{number_setting}` and `{name_setting}` are both given; one is enough");
+                let message = format!(
+                    "`{number_setting}` and `{name_setting}` are both given; one is enough"
+                );
                 self.found.push(&name.place, message);
                 Err(())
             }

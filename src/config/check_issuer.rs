@@ -232,7 +232,12 @@ fn fetchable(
     place: &Place,
     checker: &mut Checker<'_>,
 ) -> Option<Uri> {
-    match upstream::check_uri(text, raw.allow_insecure_loopback.value) {
+    let checked = upstream::check_uri(
+        text,
+        raw.allow_insecure_loopback.value,
+        raw.allow_private_address.value,
+    );
+    match checked {
         Ok(uri) => Some(uri),
         Err(fault) => {
             // What may be a password is not repeated.
@@ -287,7 +292,10 @@ fn read_keys(
 ) {
     let jwks = match source {
         Source::Remote(_) => return,
-        Source::Files(files) => files.read().map_err(|error| error.to_string()),
+        Source::Files(files) => match files.read() {
+            Ok(read) => Ok(read.jwks),
+            Err(error) => Err(error.to_string()),
+        },
         Source::Inline(json) => inline(json),
     };
     let usable = jwks.and_then(|jwks| {

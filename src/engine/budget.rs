@@ -50,7 +50,10 @@ mod tests {
     #[test]
     fn a_full_budget_refuses_and_an_empty_one_never_does() {
         let budget = Budget::new(100);
-        assert!(budget.reserve(1_000), "too dear for the budget, but nothing is queued");
+        assert!(
+            budget.reserve(1_000),
+            "too dear for the budget, but nothing is queued"
+        );
         assert!(!budget.reserve(1));
         budget.release(1_000);
         assert!(budget.reserve(60) && budget.reserve(40) && !budget.reserve(1));

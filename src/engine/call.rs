@@ -84,13 +84,28 @@ impl Pending {
         &self.peer
     }
 
+    /// The snapshot the call began with, and will finish with.
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Whether the caller has stopped waiting.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
     /// Settles one verdict that needs no worker.
     pub(super) fn settle(&self, index: usize, verdict: Verdict) {
         self.lock().set(index, verdict);
     }
 
     /// Sends one token on its way. Its cost has been set aside in the queue's budget and in the peer's.
-    pub(super) fn ticket(self: &Arc<Self>, index: usize, cost_ns: u64, queue: Arc<Budget>) -> Ticket {
+    pub(super) fn ticket(
+        self: &Arc<Self>,
+        index: usize,
+        cost_ns: u64,
+        queue: Arc<Budget>,
+    ) -> Ticket {
         self.lock().missing += 1;
         Ticket {
             call: Arc::clone(self),
@@ -142,7 +157,12 @@ impl Progress {
 impl Ticket {
     /// Answers.
     pub(super) fn answer(mut self, verdict: impl Into<Verdict>) {
-        self.verdict = verdict.into();
+        self.prepare(verdict.into());
+    }
+
+    /// Sets what the ticket will say when it is dropped.
+    pub(super) fn prepare(&mut self, verdict: Verdict) {
+        self.verdict = verdict;
     }
 
     /// What is asked.
@@ -176,7 +196,7 @@ impl Ticket {
 
     /// Whether the caller has stopped waiting.
     pub(super) fn is_overdue(&self, now: Duration) -> bool {
-        self.call.deadline.is_some_and(|deadline| deadline <= now)
+        self.call.is_overdue(now)
     }
 }
 

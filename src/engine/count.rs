@@ -44,7 +44,10 @@ pub(super) fn count(metrics: &Arc<Metrics>, transport: &'static str, verdicts: &
     let mut rest = verdicts;
     while let Some(first) = rest.first() {
         let outcome = Outcome::of(first);
-        let run = rest.iter().take_while(|v| Outcome::of(v) == outcome).count();
+        let run = rest
+            .iter()
+            .take_while(|v| Outcome::of(v) == outcome)
+            .count();
         let key = Key {
             metrics: Arc::as_ptr(metrics).addr(),
             transport,

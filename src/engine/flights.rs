@@ -100,6 +100,11 @@ impl Flights {
 }
 
 impl Flight {
+    /// Number of tickets.
+    pub(super) fn tickets(&self) -> usize {
+        1 + self.others.len()
+    }
+
     /// The records all its tickets were asked under.
     pub(super) fn records(&self) -> &Arc<Records> {
         self.first.records()

@@ -87,7 +87,10 @@ mod tests {
         let peers = Peers::new();
         let (one, same) = (peers.get("uid 1000", 10), peers.get("uid 1000", 20));
         assert!(Arc::ptr_eq(&one, &same));
-        assert!(one.budget.reserve(20) && !one.budget.reserve(1), "the later quota counts");
+        assert!(
+            one.budget.reserve(20) && !one.budget.reserve(1),
+            "the later quota counts"
+        );
         assert_ne!(peers.get("uid 1001", 10).number(), one.number());
     }
 
@@ -99,7 +102,11 @@ mod tests {
             let _ = peers.get(&address.to_string(), 1);
         }
         let known = peers.known.lock().expect("nobody panicked");
-        assert!(known.by_name.len() <= TIDY_AT_MIN, "{}", known.by_name.len());
+        assert!(
+            known.by_name.len() <= TIDY_AT_MIN,
+            "{}",
+            known.by_name.len()
+        );
         assert!(known.by_name.contains_key(kept.name()));
     }
 }

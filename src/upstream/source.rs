@@ -6,6 +6,7 @@ use crate::jose::{Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
 use crate::limits::JWKS_BYTES_MAX;
 use http::Uri;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -154,75 +155,83 @@ impl Files {
     ///
     /// # Errors
     /// [`FileError`] for the first that cannot be used.
-    pub fn read(&self) -> Result<JwkSet, FileError> {
-        match self {
-            Self::Jwks(path) => with_path(path, read_jwks),
-            Self::Pem(paths) => collect(paths, read_pem),
-            Self::Secret(paths) => collect(paths, read_secret),
-        }
+    pub fn read(&self) -> Result<FileKeys, FileError> {
+        let mut digest = Sha256::new();
+        let mut each = |path: &PathBuf, parse: fn(&Path, &[u8], u32) -> Result<Jwk, FileFault>| {
+            at(path, || {
+                let (bytes, mode) = read_bounded(path)?;
+                digest.update(bytes.len().to_le_bytes());
+                digest.update(&bytes);
+                parse(path, &bytes, mode)
+            })
+        };
+        let keys: Vec<Jwk> = match self {
+            Self::Jwks(path) => {
+                return at(path, || {
+                    let (bytes, _) = read_bounded(path)?;
+                    let jwks = JwkSet::parse(&bytes);
+                    Ok(FileKeys {
+                        jwks: jwks.map_err(|error| FileFault::Malformed(error.to_string()))?,
+                        fingerprint: Sha256::digest(&bytes).into(),
+                    })
+                });
+            }
+            Self::Pem(paths) => paths
+                .iter()
+                .map(|path| each(path, pem))
+                .collect::<Result<_, _>>()?,
+            Self::Secret(paths) => paths
+                .iter()
+                .map(|path| each(path, secret))
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(FileKeys {
+            jwks: JwkSet {
+                keys,
+                skipped: Vec::new(),
+            },
+            fingerprint: digest.finalize().into(),
+        })
     }
 }
 
-/// Reads an HMAC secret from a file that others cannot read. Where all else is printable text, one line
-/// break at its end is the editor's and not the secret's.
-///
-/// # Errors
-/// [`FileFault`] where it cannot be read or is exposed.
-pub fn read_secret_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
-    let (mut bytes, mode) = read_bounded(path)?;
+/// What files held when they were read.
+pub struct FileKeys {
+    /// The keys.
+    pub jwks: JwkSet,
+    /// Tells this content from any other.
+    pub fingerprint: [u8; 32],
+}
+
+/// An HMAC secret, from a file that others cannot read. Where all else is printable text, one line break
+/// at its end is the editor's and not the secret's.
+fn secret(path: &Path, bytes: &[u8], mode: u32) -> Result<Jwk, FileFault> {
     if mode & 0o007 != 0 {
         return Err(FileFault::Exposed {
             path: path.to_owned(),
             mode,
         });
     }
-    let end = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let end = end.strip_suffix(b"\r").unwrap_or(end);
-    if end
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let is_text = text
         .iter()
-        .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
-    {
-        let length = end.len();
-        bytes.truncate(length);
-    }
-    if bytes.is_empty() {
+        .all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    let secret = if is_text { text } else { bytes };
+    if secret.is_empty() {
         return Err(FileFault::Malformed("is empty".to_owned()));
     }
-    Ok(bytes)
+    Ok(Jwk::from_secret(secret))
 }
 
-fn read_secret(path: &Path) -> Result<Jwk, FileFault> {
-    read_secret_bytes(path).map(|secret| Jwk::from_secret(&secret))
-}
-
-fn read_pem(path: &Path) -> Result<Jwk, FileFault> {
-    let (bytes, _) = read_bounded(path)?;
-    let text = std::str::from_utf8(&bytes)
+fn pem(_path: &Path, bytes: &[u8], _mode: u32) -> Result<Jwk, FileFault> {
+    let text = std::str::from_utf8(bytes)
         .map_err(|_| FileFault::Malformed("is not PEM: it is not even text".to_owned()))?;
     Jwk::from_pem(text).map_err(|error| FileFault::Malformed(error.to_string()))
 }
 
-fn read_jwks(path: &Path) -> Result<JwkSet, FileFault> {
-    let (bytes, _) = read_bounded(path)?;
-    JwkSet::parse(&bytes).map_err(|error| FileFault::Malformed(error.to_string()))
-}
-
-fn collect(
-    paths: &[PathBuf],
-    read: fn(&Path) -> Result<Jwk, FileFault>,
-) -> Result<JwkSet, FileError> {
-    let keys = paths
-        .iter()
-        .map(|path| with_path(path, read))
-        .collect::<Result<_, _>>()?;
-    Ok(JwkSet {
-        keys,
-        skipped: Vec::new(),
-    })
-}
-
-fn with_path<T>(path: &Path, read: fn(&Path) -> Result<T, FileFault>) -> Result<T, FileError> {
-    read(path).map_err(|cause| FileError {
+fn at<T>(path: &Path, read: impl FnOnce() -> Result<T, FileFault>) -> Result<T, FileError> {
+    read().map_err(|cause| FileError {
         path: path.to_owned(),
         cause,
     })

@@ -19,16 +19,27 @@ pub enum UriFault {
     /// A user name or password in the URL.
     #[error("carries credentials, which would end up in logs; leave out what stands before the @")]
     Credentials,
+    /// An address that is not on the Internet.
+    #[error(
+        "is an address of this host or its network; if that is meant, write \
+             allow_private_address = true"
+    )]
+    PrivateAddress,
     /// A fragment, which is never sent.
     #[error("has a fragment, which no server ever sees; leave out the # and what follows")]
     Fragment,
 }
 
-/// Checks a URL to fetch keys from: https, or plain HTTP to loopback where that was allowed.
+/// Checks a URL to fetch keys from: https to a public host, or plain HTTP to loopback where that was
+/// allowed. Names are resolved, and their addresses checked, when they are fetched.
 ///
 /// # Errors
 /// [`UriFault`].
-pub fn check_uri(text: &str, allow_insecure_loopback: bool) -> Result<Uri, UriFault> {
+pub fn check_uri(
+    text: &str,
+    allow_insecure_loopback: bool,
+    allow_private_address: bool,
+) -> Result<Uri, UriFault> {
     if text.contains('#') {
         return Err(UriFault::Fragment);
     }
@@ -37,9 +48,15 @@ pub fn check_uri(text: &str, allow_insecure_loopback: bool) -> Result<Uri, UriFa
     if authority.as_str().contains('@') {
         return Err(UriFault::Credentials);
     }
+    let host = authority.host();
     match uri.scheme_str() {
+        Some("https")
+            if !allow_private_address && address(host).is_some_and(|ip| !is_public(ip)) =>
+        {
+            Err(UriFault::PrivateAddress)
+        }
         Some("https") => Ok(uri),
-        Some("http") if is_loopback(authority.host()) => {
+        Some("http") if is_loopback(host) => {
             if allow_insecure_loopback {
                 Ok(uri)
             } else {
@@ -52,9 +69,16 @@ pub fn check_uri(text: &str, allow_insecure_loopback: bool) -> Result<Uri, UriFa
 }
 
 /// Whether a URL's host can only be this machine.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || address(host).is_some_and(|ip| ip.is_loopback())
+}
+
+/// The address that a URL's host is, where it is no name.
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
 }
 
 /// Whether an address is out on the Internet. A key URL whose name suddenly resolves to this host or its
@@ -124,9 +148,9 @@ mod tests {
     /// Checks V-43.
     #[test]
     fn only_https_is_fetched_and_plain_loopback_only_when_spelled_out() {
-        let refused = |uri, allow| check_uri(uri, allow).expect_err(uri);
-        assert!(check_uri("https://idp.example/jwks.json", false).is_ok());
-        assert!(check_uri("HTTPS://idp.example:8443/k?a=b", false).is_ok());
+        let refused = |uri, allow| check_uri(uri, allow, false).expect_err(uri);
+        assert!(check_uri("https://idp.example/jwks.json", false, false).is_ok());
+        assert!(check_uri("HTTPS://idp.example:8443/k?a=b", false, false).is_ok());
         assert_eq!(refused("http://idp.example/k", true), UriFault::Plain);
         assert_eq!(
             refused("http://127.0.0.1/k", false),
@@ -137,7 +161,7 @@ mod tests {
             "http://[::1]/k",
             "http://localhost/k",
         ] {
-            assert!(check_uri(loopback, true).is_ok(), "{loopback}");
+            assert!(check_uri(loopback, true, false).is_ok(), "{loopback}");
         }
         assert_eq!(
             refused("http://localhost.evil.example/k", true),
@@ -155,6 +179,18 @@ mod tests {
             refused("https://idp.example/k#x", false),
             UriFault::Fragment
         );
+        for private in [
+            "https://10.0.0.1/k",
+            "https://[::1]/k",
+            "https://127.0.0.1:8443/k",
+        ] {
+            assert_eq!(
+                refused(private, true),
+                UriFault::PrivateAddress,
+                "{private}"
+            );
+            assert!(check_uri(private, false, true).is_ok(), "{private}");
+        }
         for other in [
             "",
             "idp.example",
