@@ -1,6 +1,9 @@
 //! The generated gRPC code is checked in, so that building needs no protobuf compiler. This test makes
 //! it again from the `.proto` and fails when the two differ.
-#![allow(clippy::unwrap_used, reason = "a test may say what it expects by failing")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may say what it expects by failing"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -42,5 +45,9 @@ fn generate(protos: &Path, out: &Path) {
         .unwrap();
     // Reflection serves the bare descriptors: comments would only make them longer.
     compiler.include_source_info(false);
-    std::fs::write(out.join("jotd.v1.bin"), compiler.encode_file_descriptor_set()).unwrap();
+    std::fs::write(
+        out.join("jotd.v1.bin"),
+        compiler.encode_file_descriptor_set(),
+    )
+    .unwrap();
 }

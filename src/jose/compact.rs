@@ -197,3 +197,184 @@ fn in_payload(rule: &'static str) -> &'static str {
         _ => "the payload is not base64url",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::TOKEN_BYTES_MAX;
+
+    fn parse(token: &str) -> Result<CompactJws<'_>, JoseError> {
+        CompactJws::parse(token.as_bytes(), TOKEN_BYTES_MAX)
+    }
+
+    fn rule(token: &str) -> &'static str {
+        match parse(token) {
+            Ok(_) => "accepted",
+            Err(JoseError::Malformed(rule)) => rule,
+            Err(_) => "another error",
+        }
+    }
+
+    #[test]
+    fn the_segments_are_the_text_between_the_dots() {
+        let jws = parse("aGVhZA.cGF5bG9hZA.c2ln").expect("three segments");
+        assert_eq!(jws.header_segment(), b"aGVhZA");
+        assert_eq!(jws.payload_segment(), b"cGF5bG9hZA");
+        assert_eq!(jws.signature_segment(), b"c2ln");
+        assert_eq!(jws.signing_input(), b"aGVhZA.cGF5bG9hZA");
+        let mut out = b"!".to_vec();
+        jws.decode_payload(&mut out).expect("strict");
+        jws.decode_signature(&mut out).expect("strict");
+        assert_eq!(out, b"!payloadsig");
+    }
+
+    /// Checks V-01.
+    #[test]
+    fn any_byte_outside_the_alphabet_is_refused_wherever_it_stands() {
+        let token = "aGVhZGVyIGlzIGxvbmdlcg.cGF5bG9hZCBpcyBsb25nZXI.c2lnbmF0dXJlIGlzIGxvbmdlcg";
+        for byte in 0..=u8::MAX {
+            for place in 0..token.len() {
+                let mut changed = token.as_bytes().to_vec();
+                changed[place] = byte;
+                let well_formed = changed.iter().filter(|&&byte| byte == b'.').count() == 2
+                    && changed
+                        .iter()
+                        .all(|byte| *byte == b'.' || base64url::is_alphabet(&[*byte]))
+                    && changed.first() != Some(&b'.');
+                let parsed = CompactJws::parse(&changed, TOKEN_BYTES_MAX);
+                assert_eq!(parsed.is_ok(), well_formed, "{byte:#x} at {place}");
+            }
+        }
+        for (token, expected) in [
+            ("", "the token is empty"),
+            ("a.b.c\n", "the token holds whitespace"),
+            (" a.b.c", "the token holds whitespace"),
+            ("a.b.c=", "the token is padded with '='"),
+            ("a.b.c+", "the token is in base64, not base64url"),
+            ("Bearer a.b.c", "the token holds whitespace"),
+            (
+                "a.b.\"c\"",
+                "the token holds a byte outside base64url and '.'",
+            ),
+            ("a.b.é", "the token holds a byte outside base64url and '.'"),
+        ] {
+            assert_eq!(rule(token), expected, "{token}");
+        }
+    }
+
+    /// Checks V-02.
+    #[test]
+    fn a_jws_has_three_segments_and_a_jwe_is_told_apart() {
+        for (token, expected) in [
+            ("a", "the token has one segment, not three"),
+            ("a.b", "the token has two segments, not three"),
+            ("a.b.c.d", "the token does not have exactly three segments"),
+            (
+                "a.b.c.d.e",
+                "this is an encrypted token (JWE), not a signed one (JWS)",
+            ),
+            // RFC 7516: direct encryption leaves the key segment empty.
+            (
+                "a..c.d.e",
+                "this is an encrypted token (JWE), not a signed one (JWS)",
+            ),
+            (
+                "a.b.c.d.e.f",
+                "the token does not have exactly three segments",
+            ),
+            ("..", "the header segment is empty"),
+            (".b.c", "the header segment is empty"),
+            ("a..c", "the payload segment is empty"),
+        ] {
+            assert_eq!(rule(token), expected, "{token}");
+        }
+        // RFC 7518 §3.6: `none` has an empty signature, so only decoding it is refused.
+        let unsigned = parse("a.b.").expect("the form of alg none");
+        let refusal = unsigned.decode_signature(&mut Vec::new());
+        assert_eq!(
+            refusal,
+            Err(JoseError::Malformed("the signature segment is empty"))
+        );
+    }
+
+    /// Checks V-03.
+    #[test]
+    fn json_serializations_are_refused() {
+        for token in [
+            r#"{"protected":"a","payload":"b","signature":"c"}"#,
+            r#"{"payload":"a.b.c","signatures":[]}"#,
+            r#"{"protected":"a.b.c"}"#,
+        ] {
+            let expected = "the token is in JSON serialization; only the compact one is accepted";
+            assert_eq!(rule(token), expected);
+        }
+    }
+
+    /// Checks V-04.
+    #[test]
+    fn only_the_canonical_spelling_decodes() {
+        for (segment, rule) in [
+            (
+                "c2l",
+                "the signature has base64url trailing bits that are not zero",
+            ),
+            ("c2lnc", "the signature has an impossible base64url length"),
+        ] {
+            let token = format!("a.{segment}.{segment}");
+            let jws = parse(&token).expect("three segments");
+            let mut out = Vec::new();
+            assert_eq!(
+                jws.decode_signature(&mut out),
+                Err(JoseError::Malformed(rule))
+            );
+            assert!(jws.decode_payload(&mut out).is_err());
+            assert!(out.is_empty());
+        }
+    }
+
+    /// Checks V-07.
+    #[test]
+    fn lengths_are_checked_before_anything_is_decoded() {
+        let long = |what: &str, limit_bytes| match what {
+            "token" => JoseError::TooLarge {
+                what: "token",
+                limit_bytes,
+            },
+            "header" => JoseError::TooLarge {
+                what: "header",
+                limit_bytes,
+            },
+            _ => JoseError::TooLarge {
+                what: "signature",
+                limit_bytes,
+            },
+        };
+        let error = |token: &str| parse(token).err();
+        let token_of = |bytes: usize| format!("a.{}.c", "b".repeat(bytes - 4));
+        assert_eq!(error(&token_of(TOKEN_BYTES_MAX)), None);
+        assert_eq!(
+            error(&token_of(TOKEN_BYTES_MAX + 1)),
+            Some(long("token", TOKEN_BYTES_MAX))
+        );
+
+        let header = base64url::encoded_len(HEADER_BYTES_MAX);
+        assert_eq!(error(&format!("{}.b.c", "a".repeat(header))), None);
+        // One character more may be an impossible length, which decoding finds; two are an octet more.
+        let too_long = format!("{}.b.c", "a".repeat(header + 2));
+        assert_eq!(error(&too_long), Some(long("header", HEADER_BYTES_MAX)));
+
+        let signature = base64url::encoded_len(SIGNATURE_BYTES_MAX);
+        assert_eq!(error(&format!("a.b.{}", "c".repeat(signature))), None);
+        let too_long = format!("a.b.{}", "c".repeat(signature + 2));
+        assert_eq!(
+            error(&too_long),
+            Some(long("signature", SIGNATURE_BYTES_MAX))
+        );
+
+        // A mebibyte of header is refused for its length alone.
+        let huge = format!("{}.b.c", "a".repeat(1 << 20));
+        assert_eq!(error(&huge), Some(long("token", TOKEN_BYTES_MAX)));
+        let huge_header = CompactJws::parse(huge.as_bytes(), usize::MAX).err();
+        assert_eq!(huge_header, Some(long("header", HEADER_BYTES_MAX)));
+    }
+}

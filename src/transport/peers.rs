@@ -320,7 +320,8 @@ impl Rules {
             rule.uid.is_none_or(|only| only == uid) && rule.gid.is_none_or(|only| only == gid)
         };
         let (_, terms) = self.unix.iter().find(|(rule, _)| fits(rule))?;
-        Some(Arc::clone(terms))
+        // Whoever may have no connection at all is not busy but unwelcome.
+        (terms.connections_max != Some(0)).then(|| Arc::clone(terms))
     }
 }
 

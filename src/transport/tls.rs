@@ -153,10 +153,7 @@ fn client_verifier(
         .map_err(|error| TlsError::Authorities(error.to_string()))
 }
 
-fn certificates(
-    what: &'static str,
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let all = all.map_err(|cause| TlsError::Pem { what, cause })?;
     if all.is_empty() {

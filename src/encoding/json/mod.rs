@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod number;
+mod pretty;
 mod scan;
 mod text;
 
@@ -16,6 +17,7 @@ mod text;
 mod tests;
 
 pub use number::Number;
+pub use pretty::{write_pretty, write_visible};
 pub use text::{minify, write_string};
 
 use scan::{Member, Scanner};

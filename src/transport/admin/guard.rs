@@ -94,9 +94,15 @@ mod tests {
 
     #[test]
     fn never_for_a_browser() {
-        assert!(!allowed(&[("host", "localhost"), ("origin", "http://localhost")]));
+        assert!(!allowed(&[
+            ("host", "localhost"),
+            ("origin", "http://localhost")
+        ]));
         assert!(!allowed(&[("host", "localhost"), ("origin", "null")]));
-        assert!(!allowed(&[("host", "localhost"), ("sec-fetch-site", "same-origin")]));
+        assert!(!allowed(&[
+            ("host", "localhost"),
+            ("sec-fetch-site", "same-origin")
+        ]));
     }
 
     #[test]

@@ -167,7 +167,9 @@ mod tests {
 
     #[test]
     fn the_list_has_an_end_and_the_count_has_not() {
-        let many: Vec<_> = (0..1000).map(|index| awaiting(&index.to_string())).collect();
+        let many: Vec<_> = (0..1000)
+            .map(|index| awaiting(&index.to_string()))
+            .collect();
         let report = Report::new(None, many.iter(), false);
         assert_eq!(report.issuers.len(), ISSUERS_LISTED_MAX);
         assert_eq!(report.issuers_awaiting_keys, 1000);

@@ -19,7 +19,11 @@ pub(super) async fn answer<B>(connection: &Connection, request: Request<B>) -> R
         "/reload" => "POST",
         _ => {
             let known = "/metrics /livez /readyz /buildinfo, and POST /reload";
-            return reply(StatusCode::NOT_FOUND, TEXT, format!("not found; known are {known}\n"));
+            return reply(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                format!("not found; known are {known}\n"),
+            );
         }
     };
     let fits = match *request.method() {
@@ -38,7 +42,11 @@ pub(super) async fn answer<B>(connection: &Connection, request: Request<B>) -> R
         return refusal;
     }
     let mut answered = match path {
-        "/metrics" => reply(StatusCode::OK, OPEN_METRICS, connection.context.metrics.render()),
+        "/metrics" => reply(
+            StatusCode::OK,
+            OPEN_METRICS,
+            connection.context.metrics.render(),
+        ),
         "/livez" => reply(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" => ready(connection),
         "/buildinfo" => build_info(),

@@ -51,7 +51,8 @@ pub(super) async fn answer(
 }
 
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
-    let verifier = VerifierServer::new(verifier::Verifier).max_decoding_message_size(FRAME_BYTES_MAX);
+    let verifier =
+        VerifierServer::new(verifier::Verifier).max_decoding_message_size(FRAME_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

@@ -98,8 +98,22 @@ mod tests {
         ] {
             assert_eq!(read(text), Ok(Some(expected)), "{text}");
         }
-        for bad in ["", "S", "1", "1s", "-1S", "+1S", "123456789S", "1.5S", "1 S"] {
-            assert_eq!(read(bad).map_err(|fault| fault.error), Err("bad_timeout"), "{bad}");
+        for bad in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "-1S",
+            "+1S",
+            "123456789S",
+            "1.5S",
+            "1 S",
+        ] {
+            assert_eq!(
+                read(bad).map_err(|fault| fault.error),
+                Err("bad_timeout"),
+                "{bad}"
+            );
         }
     }
 }

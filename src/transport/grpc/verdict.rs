@@ -98,7 +98,10 @@ mod tests {
             assert_eq!(message.as_str_name(), name);
         }
         let beyond = i32::try_from(Reason::ALL.len()).expect("a small number") + 1;
-        assert!(v1::Reason::try_from(beyond).is_err(), "the proto has no more");
+        assert!(
+            v1::Reason::try_from(beyond).is_err(),
+            "the proto has no more"
+        );
     }
 
     #[test]

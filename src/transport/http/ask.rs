@@ -1,7 +1,7 @@
 //! Carries a question to the engine and waits for its verdicts: the one way there, for HTTP and gRPC.
 
-use super::{Connection, Fault, Protocol};
 use super::fault::UNKNOWN_POLICY;
+use super::{Connection, Fault, Protocol};
 use crate::engine::Call;
 use crate::transport::peers::PolicyRefused;
 use crate::verdict::{Refusal, Unavailable, Verdict};

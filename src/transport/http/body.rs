@@ -98,9 +98,7 @@ impl Paced {
                 }
                 timer
             }
-            None => self
-                .timer
-                .insert(Box::pin(tokio::time::sleep_until(end()))),
+            None => self.timer.insert(Box::pin(tokio::time::sleep_until(end()))),
         };
         self.waiting = true;
         timer.as_mut().poll(cx).is_ready()

@@ -70,5 +70,7 @@ pub(in crate::transport) const UNKNOWN_WANT: Fault = Fault::bad(
 );
 
 /// More `want` than a claims set can have members.
-pub(in crate::transport) const TOO_MANY_WANTS: Fault =
-    Fault::bad("too_many_wants", "want names more members than a claims set may have");
+pub(in crate::transport) const TOO_MANY_WANTS: Fault = Fault::bad(
+    "too_many_wants",
+    "want names more members than a claims set may have",
+);

@@ -316,7 +316,9 @@ mod tests {
     #[test]
     fn everything_a_request_may_say() {
         assert_eq!(
-            one(" {\"want\":[\"claims.sub\",\"claims.a.b\"],\n\"policy\":\"p\",\"token\":\"\\u0061.b\"} "),
+            one(
+                " {\"want\":[\"claims.sub\",\"claims.a.b\"],\n\"policy\":\"p\",\"token\":\"\\u0061.b\"} "
+            ),
             Ok((
                 "a.b".into(),
                 Some("p".into()),
@@ -346,17 +348,45 @@ mod tests {
             (r#"{"token":["SECRET"]}"#, "wrong_type", "token"),
             (r#"{"token":null}"#, "wrong_type", "token"),
             (r#"{"token":7}"#, "wrong_type", "token"),
-            (r#"{"token":"SECRET","token":"b"}"#, "duplicate_member", "twice"),
+            (
+                r#"{"token":"SECRET","token":"b"}"#,
+                "duplicate_member",
+                "twice",
+            ),
             (r#"{"token":"a","policy":{}}"#, "wrong_type", "policy"),
             (r#"{"token":"a","policy":null}"#, "wrong_type", "policy"),
             (r#"{"token":"a","want":"claims"}"#, "wrong_type", "want"),
             (r#"{"token":"a","want":[1]}"#, "wrong_type", "want"),
-            (r#"{"token":"a","want":["SECRET"]}"#, "unknown_want", "claims.NAME"),
-            (r#"{"token":"a","want":["claims."]}"#, "unknown_want", "claims.NAME"),
-            (r#"{"token":"a","want":["claimsub"]}"#, "unknown_want", "claims.NAME"),
-            (r#"{"tokn":"SECRET"}"#, "unknown_member", "did you mean token?"),
-            (r#"{"token":"a","wants":["SECRET"]}"#, "unknown_member", "did you mean want?"),
-            (r#"{"SECRET":1}"#, "unknown_member", "known are token, policy and want"),
+            (
+                r#"{"token":"a","want":["SECRET"]}"#,
+                "unknown_want",
+                "claims.NAME",
+            ),
+            (
+                r#"{"token":"a","want":["claims."]}"#,
+                "unknown_want",
+                "claims.NAME",
+            ),
+            (
+                r#"{"token":"a","want":["claimsub"]}"#,
+                "unknown_want",
+                "claims.NAME",
+            ),
+            (
+                r#"{"tokn":"SECRET"}"#,
+                "unknown_member",
+                "did you mean token?",
+            ),
+            (
+                r#"{"token":"a","wants":["SECRET"]}"#,
+                "unknown_member",
+                "did you mean want?",
+            ),
+            (
+                r#"{"SECRET":1}"#,
+                "unknown_member",
+                "known are token, policy and want",
+            ),
             ("{\"token\":\"a\u{1}\"}", "not_json", "control character"),
             (r#"{"token":"\ud800"}"#, "not_json", "line 1"),
         ];
@@ -367,7 +397,10 @@ mod tests {
             assert!(!detail.contains("SECRET"), "{body}: {detail}");
         }
         let (word, detail) = error(r#"{"token":"a"}"#, Shape::Many);
-        assert_eq!((word, detail.contains("did you mean tokens?")), ("unknown_member", true));
+        assert_eq!(
+            (word, detail.contains("did you mean tokens?")),
+            ("unknown_member", true)
+        );
         assert_eq!(error("{}", Shape::Many).0, "missing_member");
         assert_eq!(error(r#"{"tokens":"a"}"#, Shape::Many).0, "wrong_type");
         assert_eq!(error(r#"{"tokens":["a",1]}"#, Shape::Many).0, "wrong_type");

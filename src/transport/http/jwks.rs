@@ -29,7 +29,10 @@ pub(super) fn answer<B>(records: &Records, request: &Request<B>) -> Result<Respo
         reply::json(set.into_bytes())
     };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/jwk-set+json"),
+    );
     headers.insert(CACHE_CONTROL, CACHE);
     headers.insert(ETAG, tag);
     Ok(response)
@@ -86,7 +89,13 @@ mod tests {
         assert_eq!(tenant(None), Ok(None));
         assert_eq!(tenant(Some("")), Ok(None));
         assert_eq!(tenant(Some("tenant=acme-eu")), Ok(Some("acme-eu")));
-        for bad in ["tenant=", "tenant", "x=1", "tenant=a&tenant=b", "tenant=%2e"] {
+        for bad in [
+            "tenant=",
+            "tenant",
+            "x=1",
+            "tenant=a&tenant=b",
+            "tenant=%2e",
+        ] {
             assert_eq!(tenant(Some(bad)), Err(BAD_QUERY), "{bad}");
         }
     }
@@ -97,7 +106,10 @@ mod tests {
         assert_ne!(tag, entity_tag(b"other keys"));
         let matches = |value: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(IF_NONE_MATCH, HeaderValue::try_from(value).expect("visible ASCII"));
+            headers.insert(
+                IF_NONE_MATCH,
+                HeaderValue::try_from(value).expect("visible ASCII"),
+            );
             matches_tag(&headers, &tag)
         };
         let text = tag.to_str().expect("visible ASCII");

@@ -52,7 +52,10 @@ fn content_type(headers: &HeaderMap) -> Result<(), Fault> {
     let value = value.as_bytes();
     // Parameters such as charset change nothing: JSON is UTF-8 (RFC 8259 §8.1).
     let essence = value.split(|byte| *byte == b';').next().unwrap_or(value);
-    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+    if essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
+    {
         Ok(())
     } else {
         Err(NOT_JSON_TYPE)
@@ -92,9 +95,17 @@ mod tests {
     fn json_or_nothing_said() {
         assert!(content_type(&HeaderMap::new()).is_ok());
         for fine in ["application/json", "Application/JSON; charset=utf-8"] {
-            assert!(content_type(&headers("content-type", fine)).is_ok(), "{fine}");
+            assert!(
+                content_type(&headers("content-type", fine)).is_ok(),
+                "{fine}"
+            );
         }
-        for other in ["", "text/plain", "application/jsonx", "application/x-www-form-urlencoded"] {
+        for other in [
+            "",
+            "text/plain",
+            "application/jsonx",
+            "application/x-www-form-urlencoded",
+        ] {
             let fault = content_type(&headers("content-type", other)).expect_err(other);
             assert_eq!(fault.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{other}");
         }

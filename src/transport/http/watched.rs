@@ -213,7 +213,9 @@ impl Opening {
     /// Hands out what is still to be read again; false when there is nothing left.
     fn replay(&mut self, into: &mut ReadBuf<'_>) -> bool {
         let left = self.bytes.get(self.taken..self.filled).unwrap_or_default();
-        let now = left.get(..left.len().min(into.remaining())).unwrap_or_default();
+        let now = left
+            .get(..left.len().min(into.remaining()))
+            .unwrap_or_default();
         into.put_slice(now);
         self.taken += now.len();
         !now.is_empty()

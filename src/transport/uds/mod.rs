@@ -8,7 +8,7 @@
 mod connection;
 mod refusal;
 
-use super::peers::{Admission, Peers, Refused};
+use super::peers::{Peers, Refused};
 use super::sniff::{Opening, Replayed, sniff};
 use super::wire::FaultCode;
 use super::{Context, Shutdown};
@@ -16,7 +16,6 @@ use crate::metrics::FaultLabels;
 use bytes::BytesMut;
 use refusal::Refusals;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -30,24 +29,11 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// How long accepting pauses when the system has no descriptor or memory to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes over a connection that speaks HTTP, until it is done.
-pub type HttpDoor = Arc<
-    dyn Fn(
-            Replayed<UnixStream>,
-            Arc<Admission>,
-            Context,
-        ) -> Pin<Box<dyn Future<Output = ()> + Send>>
-        + Send
-        + Sync,
->;
-
 /// How the socket is served.
 #[derive(Clone)]
 pub struct Options {
     /// Who may connect and how much.
     pub peers: Arc<Peers>,
-    /// Who takes connections that speak HTTP; without one they are closed.
-    pub http: Option<HttpDoor>,
 }
 
 /// Serves the listener until shutdown begins and every connection has been answered what it was owed.
@@ -130,9 +116,8 @@ async fn open(mut stream: UnixStream, options: Arc<Options>, context: Context, r
             connection::run(stream, buffer, &admission, &context).await;
         }
         Ok(Ok(Some(Opening::Http))) => {
-            if let Some(http) = &options.http {
-                http(Replayed::new(buffer.freeze(), stream), admission, context).await;
-            }
+            let stream = Replayed::new(buffer.freeze(), stream);
+            super::http::serve_connection(stream, admission, context).await;
         }
         // It left without a word, which is how probes look whether somebody listens.
         Ok(Ok(None) | Err(_)) => {}
