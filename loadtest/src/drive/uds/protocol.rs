@@ -5,9 +5,7 @@ use super::super::{DriveError, Job, PATIENCE};
 use crate::corpus::Corpus;
 use crate::options::{Endpoint, Wanted};
 use crate::record::Answer;
-use jotd::transport::wire::{
-    Ask, FaultReport, FrameKind, HEAD_BYTES, Head, Hello, VerdictRecord,
-};
+use jotd::transport::wire::{Ask, FaultReport, FrameKind, HEAD_BYTES, Head, Hello, VerdictRecord};
 use jotd::verify::Want;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,7 +13,10 @@ use std::os::unix::net::UnixStream;
 /// Connects and agrees on the protocol.
 pub(super) fn connect(job: &Job<'_>) -> Result<UnixStream, DriveError> {
     let Endpoint::Unix(path) = job.endpoint else {
-        return Err(DriveError::new("connecting", "the binary protocol needs a Unix socket"));
+        return Err(DriveError::new(
+            "connecting",
+            "the binary protocol needs a Unix socket",
+        ));
     };
     let mut stream = UnixStream::connect(path).map_err(DriveError::of("connecting"))?;
     let greet = |error: std::io::Error| DriveError::of("the hello")(error);
@@ -94,7 +95,10 @@ pub(super) fn answer(record: VerdictRecord<'_>) -> Answer {
 pub(super) fn unexpected(kind: u8, frame: &[u8]) -> DriveError {
     match FaultReport::decode(frame) {
         Ok(report) => DriveError::new("asking", format!("the server says: {}", report.text)),
-        Err(_) => DriveError::new("asking", format!("the server sent a frame of type {kind:#x}")),
+        Err(_) => DriveError::new(
+            "asking",
+            format!("the server sent a frame of type {kind:#x}"),
+        ),
     }
 }
 
