@@ -4,6 +4,7 @@
 
 mod algorithms;
 mod bench;
+mod check_config;
 mod exit;
 mod files;
 mod health;
@@ -51,6 +52,7 @@ pub(crate) struct Command(Choice);
 
 #[derive(Debug, Subcommand)]
 enum Choice {
+    CheckConfig(check_config::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
     Issue(issue::Args),
@@ -89,6 +91,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
 pub(crate) fn run(command: Command) -> ExitCode {
     let Command(choice) = command;
     let ended = match &choice {
+        Choice::CheckConfig(args) => check_config::run(args),
         Choice::Verify(args) => verify::run(args),
         Choice::Inspect(args) => inspect::run(args),
         Choice::Issue(args) => issue::run(args),
@@ -111,6 +114,7 @@ impl Choice {
     /// What to ask help for.
     fn name(&self) -> &'static str {
         match self {
+            Self::CheckConfig(_) => "check-config",
             Self::Verify(_) => "verify",
             Self::Inspect(_) => "inspect",
             Self::Issue(_) => "issue",

@@ -52,7 +52,7 @@ pub fn verify_batch(checks: &[Check<'_>], outcomes: &mut Vec<Outcome>) {
                 outcomes,
             };
             if scheme.is_hmac() {
-                hmac::verify_run(run);
+                hmac::verify_run(scheme, run);
             } else {
                 reference::verify_run(run);
             }
@@ -170,18 +170,18 @@ impl Order {
     }
 }
 
-impl Check<'_> {
-    /// The key's parsed public form; `None` for a secret.
+impl VerifyingKey {
+    /// The parsed public form; `None` for a secret.
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
-        match &self.key.material {
+        match &self.material {
             Material::Public(key) => Some(key),
             Material::Hmac(_) => None,
         }
     }
 
-    /// The key's secret; `None` for a public key.
+    /// The absorbed secret; `None` for a public key.
     pub(super) fn secret(&self) -> Option<&hmac::Secret> {
-        match &self.key.material {
+        match &self.material {
             Material::Hmac(secret) => Some(secret),
             Material::Public(_) => None,
         }

@@ -73,11 +73,6 @@ pub(in crate::transport) struct Paced {
     waiting: bool,
 }
 
-/// The next frame was too long in coming.
-#[derive(Debug, thiserror::Error)]
-#[error("the request did not arrive in time")]
-pub(in crate::transport) struct TooSlow;
-
 impl Paced {
     /// `body`, of which each frame may take `pace`.
     pub(in crate::transport) fn new(body: Incoming, pace: Duration) -> Self {
@@ -105,6 +100,11 @@ impl Paced {
     }
 }
 
+/// tonic's own error, which it hands on as it is.
+fn too_slow() -> tonic::Status {
+    tonic::Status::deadline_exceeded("the request did not arrive in time")
+}
+
 impl Body for Paced {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -118,7 +118,7 @@ impl Body for Paced {
                 self.waiting = false;
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Poll::Pending if self.poll_overdue(cx) => Poll::Ready(Some(Err(TooSlow.into()))),
+            Poll::Pending if self.poll_overdue(cx) => Poll::Ready(Some(Err(too_slow().into()))),
             Poll::Pending => Poll::Pending,
         }
     }

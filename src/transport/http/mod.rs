@@ -18,7 +18,7 @@ mod watched;
 
 pub(super) use body::Paced;
 pub(super) use fault::Fault;
-pub(super) use reply::Body;
+pub(super) use reply::{Body, without_body};
 pub(super) use watched::{Activity, Called};
 
 use crate::metrics::FaultLabels;

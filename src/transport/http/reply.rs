@@ -5,7 +5,7 @@ use crate::verdict::{Unavailable, Verdict};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -84,6 +84,17 @@ impl HttpBody for Body {
             Kind::Grpc(body) => body.size_hint(),
         }
     }
+}
+
+/// The reply to HEAD: what GET would get, but for the body (RFC 9110 §9.3.2). hyper leaves a body out by
+/// itself in HTTP/1 only.
+pub(in crate::transport) fn without_body(mut reply: Response<Body>) -> Response<Body> {
+    let length = reply.body().size_hint().exact().map(HeaderValue::from);
+    *reply.body_mut() = Body::whole(Bytes::new());
+    if let Some(length) = length {
+        reply.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    reply
 }
 
 /// One verdict. Undecided is 503, so that no client library takes it for an answer.
