@@ -4,7 +4,7 @@
 
 use super::crew::{Caller, work};
 use super::stream::{Stream, authority};
-use super::{DriveError, Island};
+use super::{DriveError, Island, Job};
 use crate::corpus::Corpus;
 use crate::options::{Endpoint, Transport, Wanted};
 use crate::record::{Answer, Record};
@@ -21,16 +21,26 @@ use std::borrow::Cow;
 
 /// Drives this thread's connections until the time is over.
 pub(super) async fn run(island: Island<'_>) -> Result<Record, DriveError> {
-    let connected = connect(&island).await;
+    let connected = connect(island.job, island.connections).await;
     let start = island.start.wait();
     let callers = connected?;
     work(island, start, callers).await
 }
 
-async fn connect(island: &Island<'_>) -> Result<Vec<HttpCaller>, DriveError> {
-    let job = island.job;
+/// The bodies that answer some frames.
+pub(super) async fn probe(job: &Job<'_>, frames: &[Vec<u32>]) -> Result<Vec<Vec<u8>>, DriveError> {
+    let mut callers = connect(job, 1).await?;
+    let caller = callers.first_mut().expect("one connection has a caller");
+    let mut bodies = Vec::new();
+    for frame in frames {
+        bodies.push(caller.exchange(job.corpus, frame).await?.to_vec());
+    }
+    Ok(bodies)
+}
+
+async fn connect(job: &Job<'_>, connections: usize) -> Result<Vec<HttpCaller>, DriveError> {
     let mut callers = Vec::new();
-    for _ in 0..island.connections {
+    for _ in 0..connections {
         let stream = Stream::connect(job.endpoint).await?;
         let failed = DriveError::of::<hyper::Error>("the HTTP handshake");
         let template = Template::new(job.endpoint, job.frame_tokens, job.want)?;
@@ -82,13 +92,9 @@ impl Sender {
     }
 }
 
-impl Caller for HttpCaller {
-    async fn ask(
-        &mut self,
-        corpus: &Corpus,
-        tokens: &[u32],
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), DriveError> {
+impl HttpCaller {
+    /// Asks about one frame, and returns the answer's body.
+    async fn exchange(&mut self, corpus: &Corpus, tokens: &[u32]) -> Result<Bytes, DriveError> {
         let request = self.template.request(corpus, tokens);
         let response = self
             .sender
@@ -104,9 +110,24 @@ impl Caller for HttpCaller {
             .to_bytes();
         // An undecided verdict travels with 503 (docs/protocol.md); anything else is no verdict.
         if status != StatusCode::OK && status != StatusCode::SERVICE_UNAVAILABLE {
-            return Err(DriveError::new("asking", format!("the server answered {status}")));
+            return Err(DriveError::new(
+                "asking",
+                format!("the server answered {status}"),
+            ));
         }
-        read_answers(&body, tokens.len() > 1 || self.template.batch, answers)
+        Ok(body)
+    }
+}
+
+impl Caller for HttpCaller {
+    async fn ask(
+        &mut self,
+        corpus: &Corpus,
+        tokens: &[u32],
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), DriveError> {
+        let body = self.exchange(corpus, tokens).await?;
+        read_answers(&body, self.template.batch, answers)
     }
 }
 
@@ -122,7 +143,11 @@ struct Template {
 impl Template {
     fn new(endpoint: &Endpoint, frame_tokens: usize, want: Wanted) -> Result<Self, DriveError> {
         let batch = frame_tokens > 1;
-        let path = if batch { "/v1/verify/batch" } else { "/v1/verify" };
+        let path = if batch {
+            "/v1/verify/batch"
+        } else {
+            "/v1/verify"
+        };
         let authority = authority(endpoint);
         Ok(Self {
             uri: format!("http://{authority}{path}")
@@ -230,10 +255,17 @@ mod tests {
 
     #[test]
     fn verdicts_are_read_and_nothing_else_is_taken_for_one() {
-        let valid = r#"{"valid":true,"issuer":"a","claims":{"cached":true,"reason":"x"},"cached":false}"#;
-        assert_eq!(answers(valid, false), Ok(vec![Answer::Valid { cached: false }]));
+        let valid =
+            r#"{"valid":true,"issuer":"a","claims":{"cached":true,"reason":"x"},"cached":false}"#;
+        assert_eq!(
+            answers(valid, false),
+            Ok(vec![Answer::Valid { cached: false }])
+        );
         let expired = r#"{"valid":false,"reason":"expired","detail":"x","expired_at":1}"#;
-        assert_eq!(answers(expired, false), Ok(vec![Answer::Invalid(Reason::Expired)]));
+        assert_eq!(
+            answers(expired, false),
+            Ok(vec![Answer::Invalid(Reason::Expired)])
+        );
         let undecided = r#"{"valid":null,"reason":"unavailable","cause":"overloaded"}"#;
         assert_eq!(answers(undecided, false), Ok(vec![Answer::Unavailable]));
         for contradiction in [
@@ -243,7 +275,11 @@ mod tests {
             r#"{"valid":null}"#,
             r#"{"error":"not a request"}"#,
         ] {
-            assert_eq!(answers(contradiction, false), Ok(vec![Answer::Unknown]), "{contradiction}");
+            assert_eq!(
+                answers(contradiction, false),
+                Ok(vec![Answer::Unknown]),
+                "{contradiction}"
+            );
         }
         for broken in ["", "valid", r#"{"valid":1}"#] {
             assert!(answers(broken, false).is_err(), "{broken}");
@@ -256,11 +292,17 @@ mod tests {
     #[test]
     fn bodies_are_the_contract_s() {
         let mut corpus = Corpus::default();
-        let tokens = [corpus.push(Class::Good, b"a.b.c"), corpus.push(Class::Good, b"d")];
+        let tokens = [
+            corpus.push(Class::Good, b"a.b.c"),
+            corpus.push(Class::Good, b"d"),
+        ];
         let endpoint = Endpoint::Tcp("127.0.0.1:1".to_owned());
         let body = |frame_tokens, want, tokens: &[u32]| {
             let template = Template::new(&endpoint, frame_tokens, want).expect("a plain URL");
-            (template.uri.path().to_owned(), template.body(&corpus, tokens))
+            (
+                template.uri.path().to_owned(),
+                template.body(&corpus, tokens),
+            )
         };
         let (path, one) = body(1, Wanted::Claims, &tokens[..1]);
         assert_eq!(path, "/v1/verify");

@@ -9,6 +9,7 @@ use crate::cpu::CpuList;
 use crate::mix::{Class, Shares};
 use crate::pace::{Arrivals, Pace};
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use values::{count_to, frame_tokens, seconds, share, token_bytes};
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     Echo(Echo),
     /// Writes keys and a configuration for a server of your own, to be driven with --target and --keys.
     Prepare(Prepare),
+    /// Becomes another program, confined to some CPUs; how servers are started.
+    #[command(hide = true)]
+    Confine(Confine),
 }
 
 /// `loadtest run`.
@@ -44,7 +48,12 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) load: Load,
     /// The server to drive: a socket's path, unix:PATH, or http://HOST:PORT. Without it, one is started.
-    #[arg(long, value_name = "PATH|URL", requires = "keys", conflicts_with = "spawn")]
+    #[arg(
+        long,
+        value_name = "PATH|URL",
+        requires = "keys",
+        conflicts_with = "spawn"
+    )]
     pub(crate) target: Option<Endpoint>,
     /// Starts a server of its own with a generated configuration; the default without --target.
     #[arg(long)]
@@ -201,6 +210,17 @@ pub(crate) struct Prepare {
     pub(crate) algs: AlgMix,
 }
 
+/// `loadtest confine`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Confine {
+    /// The CPUs.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpus: CpuList,
+    /// The program and its arguments.
+    #[arg(required = true, last = true)]
+    pub(crate) program: Vec<OsString>,
+}
+
 impl Load {
     /// A load of one transport with the defaults of the command line.
     pub(crate) fn of(transport: Transport) -> Self {
@@ -253,9 +273,8 @@ impl Load {
 
     /// Classes of tokens that must be refused.
     pub(crate) fn invalid_classes(&self) -> Vec<Class> {
-        let chosen = |class: &Class| {
-            self.invalid_classes.is_empty() || self.invalid_classes.contains(class)
-        };
+        let chosen =
+            |class: &Class| self.invalid_classes.is_empty() || self.invalid_classes.contains(class);
         if self.invalid_share > 0.0 {
             Class::invalid().filter(chosen).collect()
         } else {
@@ -299,7 +318,10 @@ mod tests {
     #[test]
     fn a_preset_s_defaults_are_those_of_the_command_line() {
         let typed = load(&["--transport", "h2"]).expect("every option has a default");
-        assert_eq!(format!("{typed:?}"), format!("{:?}", Load::of(Transport::H2)));
+        assert_eq!(
+            format!("{typed:?}"),
+            format!("{:?}", Load::of(Transport::H2))
+        );
         assert!(typed.ceiling && typed.check().is_ok());
         assert_eq!(typed.pace(), Pace::Closed);
     }
@@ -334,14 +356,23 @@ mod tests {
         assert_eq!(classes(&["--invalid-classes", "forged"]), []);
         assert_eq!(classes(&["--invalid-share", "0.1"]).len(), Class::COUNT - 1);
         assert_eq!(
-            classes(&["--invalid-share", "0.1", "--invalid-classes", "expired,forged"]),
+            classes(&[
+                "--invalid-share",
+                "0.1",
+                "--invalid-classes",
+                "expired,forged"
+            ]),
             [Class::Forged, Class::Expired]
         );
     }
 
     #[test]
     fn grpc_is_called_as_the_frame_suggests() {
-        let call = |tokens: &str| load(&["--frame-tokens", tokens]).expect("parses").grpc_call();
+        let call = |tokens: &str| {
+            load(&["--frame-tokens", tokens])
+                .expect("parses")
+                .grpc_call()
+        };
         assert_eq!((call("1"), call("2")), (GrpcCall::Unary, GrpcCall::Batch));
     }
 }

@@ -28,20 +28,27 @@ pub(super) struct Padded<'a> {
 }
 
 impl<'a> Padded<'a> {
-    /// Pads `prefix || message`, which follow `absorbed_bytes` that are in the state already. The prefix is
-    /// shorter than a block.
-    pub(super) fn new(absorbed_bytes: usize, prefix: &[u8], message: &'a [u8]) -> Self {
-        debug_assert!(prefix.len() < BLOCK_BYTES);
-        let bits = 8 * (absorbed_bytes + prefix.len() + message.len()) as u64;
+    /// Pads `prefix || message`, which follow `absorbed_bytes` that are in the state already.
+    pub(super) fn new<const PREFIX_BYTES: usize>(
+        absorbed_bytes: usize,
+        prefix: &[u8; PREFIX_BYTES],
+        message: &'a [u8],
+    ) -> Self {
+        const {
+            assert!(
+                PREFIX_BYTES < BLOCK_BYTES,
+                "a prefix leaves room in its block"
+            )
+        };
         let mut head = None;
         let mut tail = [[0; BLOCK_BYTES]; 2];
         let bytes = tail.as_flattened_mut();
-        let (middle, tail_bytes) = match message.split_at_checked(BLOCK_BYTES - prefix.len()) {
+        let (middle, tail_bytes) = match message.split_at_checked(BLOCK_BYTES - PREFIX_BYTES) {
             // The prefix and the message's beginning fill a block of their own.
-            Some((beginning, rest)) if !prefix.is_empty() => {
+            Some((beginning, rest)) if PREFIX_BYTES > 0 => {
                 let mut block = [0; BLOCK_BYTES];
-                block[..prefix.len()].copy_from_slice(prefix);
-                block[prefix.len()..].copy_from_slice(beginning);
+                block[..PREFIX_BYTES].copy_from_slice(prefix);
+                block[PREFIX_BYTES..].copy_from_slice(beginning);
                 head = Some(block);
                 let (middle, rest) = rest.as_chunks();
                 bytes[..rest.len()].copy_from_slice(rest);
@@ -50,14 +57,14 @@ impl<'a> Padded<'a> {
             // There is no prefix, or both are shorter than a block.
             _ => {
                 let (middle, rest) = message.as_chunks();
-                let tail_bytes = prefix.len() + rest.len();
-                bytes[..prefix.len()].copy_from_slice(prefix);
-                bytes[prefix.len()..tail_bytes].copy_from_slice(rest);
-                (middle, tail_bytes)
+                bytes[..PREFIX_BYTES].copy_from_slice(prefix);
+                bytes[PREFIX_BYTES..][..rest.len()].copy_from_slice(rest);
+                (middle, PREFIX_BYTES + rest.len())
             }
         };
         bytes[tail_bytes] = 0x80;
         let tail_blocks = if tail_bytes < LENGTH_AT { 1 } else { 2 };
+        let bits = 8 * (absorbed_bytes + PREFIX_BYTES + message.len()) as u64;
         tail[tail_blocks - 1][LENGTH_AT..].copy_from_slice(&bits.to_be_bytes());
         Self {
             head,
