@@ -71,7 +71,16 @@ impl Control {
         })?;
         let admin = Admin {
             readiness,
-            reload: Arc::new(move || reloader.reload()),
+            reload: Arc::new(move || {
+                let reloader = reloader.clone();
+                Box::pin(async move {
+                    // It reads files, and a probe is not held up by it.
+                    let reloaded = tokio::task::spawn_blocking(move || reloader.reload());
+                    reloaded
+                        .await
+                        .unwrap_or_else(|_| Err("the reload failed; the old one stays\n".to_owned()))
+                })
+            }),
             hosts: Arc::default(),
         };
         let context = Context {
