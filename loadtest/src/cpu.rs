@@ -18,7 +18,9 @@ impl CpuList {
     pub(crate) fn allowed() -> io::Result<Self> {
         let set = rustix::thread::sched_getaffinity(None)?;
         Ok(Self(
-            (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect(),
+            (0..CpuSet::MAX_CPU)
+                .filter(|&cpu| set.is_set(cpu))
+                .collect(),
         ))
     }
 
@@ -183,10 +185,14 @@ mod tests {
     #[test]
     fn stat_is_read_past_a_name_that_imitates_it() {
         let per_second = rustix::param::clock_ticks_per_second();
-        let text = format!("7 (a) b (c) S 1 7 7 0 -1 4194304 1 2 3 4 {per_second} {per_second} 0 0");
+        let text =
+            format!("7 (a) b (c) S 1 7 7 0 -1 4194304 1 2 3 4 {per_second} {per_second} 0 0");
         assert_eq!(parse_stat(&text), Some(Duration::from_secs(2)));
         assert_eq!(parse_stat("7 (a"), None);
-        assert_eq!(parse_schedstat("1500 20 3\n"), Some(Duration::from_nanos(1_500)));
+        assert_eq!(
+            parse_schedstat("1500 20 3\n"),
+            Some(Duration::from_nanos(1_500))
+        );
     }
 
     #[test]

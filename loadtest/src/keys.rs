@@ -209,7 +209,11 @@ fn private_text(alg: Algorithm, jwk: &str) -> String {
 }
 
 fn private_path(directory: &Path, alg: Algorithm) -> PathBuf {
-    let extension = if is_hmac(alg) { "secret" } else { "private.json" };
+    let extension = if is_hmac(alg) {
+        "secret"
+    } else {
+        "private.json"
+    };
     directory.join(format!("{}.{extension}", alg.name().to_lowercase()))
 }
 
@@ -236,7 +240,11 @@ impl std::fmt::Display for KeysError {
             Self::Signing(alg, error) => write!(f, "the {alg} key: {error}"),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Foreign(path) => {
-                write!(f, "{}: not a key that `loadtest prepare` wrote", path.display())
+                write!(
+                    f,
+                    "{}: not a key that `loadtest prepare` wrote",
+                    path.display()
+                )
             }
         }
     }
@@ -267,7 +275,10 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
         }
         assert!(tables.contains("name = \"loadtest-es256\"") && tables.contains("secret_file = "));
-        assert!(!tables.contains("private"), "the server gets no private key");
+        assert!(
+            !tables.contains("private"),
+            "the server gets no private key"
+        );
         let missing = Trust::load(directory.path(), [Algorithm::Rs256].into_iter());
         assert!(matches!(missing, Err(KeysError::File(..))));
     }

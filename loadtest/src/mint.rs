@@ -65,7 +65,11 @@ impl<'a> Minter<'a> {
             Class::AlgNone => return self.relabelled(&draft, "none"),
             Class::AlgSwapped => {
                 // The classic: a public key's issuer, and a header that says HMAC (CVE-2015-9235).
-                let alg = if is_hmac(self.issuer.alg) { "ES256" } else { "HS256" };
+                let alg = if is_hmac(self.issuer.alg) {
+                    "ES256"
+                } else {
+                    "HS256"
+                };
                 return self.relabelled(&draft, alg);
             }
             Class::DuplicateMember => draft.tail = r#","sub":"user-0""#,
@@ -303,7 +307,13 @@ mod tests {
         };
         let mut answers = Vec::new();
         let mut scratch = Scratch::default();
-        verify_batch(records, &[question], Now::at(NOW), &mut scratch, &mut answers);
+        verify_batch(
+            records,
+            &[question],
+            Now::at(NOW),
+            &mut scratch,
+            &mut answers,
+        );
         answers.remove(0).verdict
     }
 
@@ -325,7 +335,12 @@ mod tests {
                 for _ in 0..3 {
                     let token = minter.mint(class, &mut random).expect("it signs");
                     let verdict = verdict(&records, &token);
-                    assert_eq!(verdict.reason(), class.expected(), "{class} under {}", test.alg);
+                    assert_eq!(
+                        verdict.reason(),
+                        class.expected(),
+                        "{class} under {}",
+                        test.alg
+                    );
                 }
             }
         }
@@ -341,15 +356,26 @@ mod tests {
                 let minter = Minter::new(test, NOW, bytes).expect("it signs");
                 let good = minter.mint(Class::Good, &mut random).expect("it signs");
                 // Base64url reaches three lengths of four, and a pad cannot be nothing.
-                assert!((bytes - 2..=bytes).contains(&good.len()), "{bytes}: {}", good.len());
-                assert_ne!(good, minter.mint(Class::Good, &mut random).expect("it signs"));
+                assert!(
+                    (bytes - 2..=bytes).contains(&good.len()),
+                    "{bytes}: {}",
+                    good.len()
+                );
+                assert_ne!(
+                    good,
+                    minter.mint(Class::Good, &mut random).expect("it signs")
+                );
             }
             let minter = Minter::new(test, NOW, 1_024).expect("it signs");
             for class in Class::ALL {
                 let token = minter.mint(class, &mut random).expect("it signs");
                 let text = String::from_utf8(token).expect("ASCII");
                 let json = serde_json::to_string(&text).expect("a string");
-                assert_eq!(json, format!("\"{text}\""), "{class} goes into JSON as it is");
+                assert_eq!(
+                    json,
+                    format!("\"{text}\""),
+                    "{class} goes into JSON as it is"
+                );
             }
         }
     }

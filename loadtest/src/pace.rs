@@ -58,8 +58,7 @@ impl Pace {
                 tokens_per_second: tokens_per_second.max(1),
             },
             Arrivals::Poisson => {
-                let mean_ns =
-                    1e9 * (frame_tokens * of) as f64 / tokens_per_second.max(1) as f64;
+                let mean_ns = 1e9 * (frame_tokens * of) as f64 / tokens_per_second.max(1) as f64;
                 let mut random = Random::new(seed ^ index.rotate_left(32) ^ 0x70_6163_65);
                 let first = exponential(&mut random, mean_ns);
                 Timetable::Poisson {
@@ -172,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_rate_counts_tokens_not_frames() {
-        assert_eq!(starts(even(6_400), 64, 0, 1, 3), [0, 10_000_000, 20_000_000]);
+        assert_eq!(
+            starts(even(6_400), 64, 0, 1, 3),
+            [0, 10_000_000, 20_000_000]
+        );
     }
 
     #[test]
@@ -202,6 +204,9 @@ mod tests {
         // An exponential gap is shorter than its mean with probability 1 − 1/e = 0.632.
         let short = starts.windows(2).filter(|w| w[1] - w[0] < 2_000).count();
         let share = short as f64 / n as f64;
-        assert!((share - 0.632).abs() < 0.04, "{share} of the gaps are short");
+        assert!(
+            (share - 0.632).abs() < 0.04,
+            "{share} of the gaps are short"
+        );
     }
 }

@@ -210,8 +210,7 @@ impl Record {
         self.unsent += other.unsent;
         self.wrong += other.wrong;
         let room = WRONG_DESCRIBED_MAX - self.wrong_first.len();
-        self.wrong_first
-            .extend(other.wrong_first.iter().take(room));
+        self.wrong_first.extend(other.wrong_first.iter().take(room));
         self.exhausted |= other.exhausted;
     }
 
@@ -254,11 +253,7 @@ impl fmt::Display for Answer {
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "token {} of class {}: expected ",
-            self.token, self.class
-        )?;
+        write!(f, "token {} of class {}: expected ", self.token, self.class)?;
         match self.class.expected() {
             None => f.write_str("valid")?,
             Some(reason) => write!(f, "invalid/{reason}")?,
@@ -316,7 +311,10 @@ mod tests {
         let mut record = Record::new();
         let answer = Answer::Unavailable;
         record.frame(&corpus(), &[0], std::iter::once(answer), ms(1), ms(1), true);
-        assert_eq!((record.unavailable, record.wrong, record.verdicts), (1, 0, 0));
+        assert_eq!(
+            (record.unavailable, record.wrong, record.verdicts),
+            (1, 0, 0)
+        );
         assert_eq!(record.latency.len(), 0);
     }
 
@@ -324,8 +322,18 @@ mod tests {
     fn a_late_answer_is_checked_but_not_counted() {
         let mut record = Record::new();
         let forged = number(Class::Forged);
-        record.frame(&corpus(), &[0, forged], [VALID, VALID].into_iter(), ms(1), ms(1), false);
-        assert_eq!((record.wrong, record.verdicts, record.latency.len()), (1, 0, 0));
+        record.frame(
+            &corpus(),
+            &[0, forged],
+            [VALID, VALID].into_iter(),
+            ms(1),
+            ms(1),
+            false,
+        );
+        assert_eq!(
+            (record.wrong, record.verdicts, record.latency.len()),
+            (1, 0, 0)
+        );
     }
 
     #[test]
@@ -334,12 +342,22 @@ mod tests {
         let mut record = Record::new();
         // 1..=1000 ms, one frame of two tokens each.
         for i in 1..=1_000 {
-            record.frame(&corpus, &[0, 0], [VALID, VALID].into_iter(), ms(i), ms(i), true);
+            record.frame(
+                &corpus,
+                &[0, 0],
+                [VALID, VALID].into_iter(),
+                ms(i),
+                ms(i),
+                true,
+            );
         }
         assert_eq!(record.latency.len(), 2_000);
         for (quantile, expected_us) in [(0.5, 500e3), (0.99, 990e3), (0.999, 999e3), (1.0, 1e6)] {
             let us = quantile_us(&record.latency, quantile);
-            assert!((us / expected_us - 1.0).abs() < 1e-3, "p{quantile}: {us} µs");
+            assert!(
+                (us / expected_us - 1.0).abs() < 1e-3,
+                "p{quantile}: {us} µs"
+            );
         }
         // The thousandth answer came exactly a second in, so it belongs to the second second.
         assert_eq!(record.per_second, [1_998, 2]);
@@ -351,9 +369,19 @@ mod tests {
         let mut record = Record::new();
         let forged = number(Class::Forged);
         for _ in 0..100 {
-            record.frame(&corpus, &[forged], std::iter::once(VALID), ms(1), ms(1), true);
+            record.frame(
+                &corpus,
+                &[forged],
+                std::iter::once(VALID),
+                ms(1),
+                ms(1),
+                true,
+            );
         }
-        assert_eq!((record.wrong, record.wrong_first.len()), (100, WRONG_DESCRIBED_MAX));
+        assert_eq!(
+            (record.wrong, record.wrong_first.len()),
+            (100, WRONG_DESCRIBED_MAX)
+        );
         assert_eq!(
             record.wrong_first[0].to_string(),
             "token 1 of class forged: expected invalid/bad_signature, got valid"

@@ -31,8 +31,13 @@ Examples:
       jotd verify --jwks jwks.json --issuer https://idp.example --audience payments > /dev/null")]
 pub(super) struct Args {
     /// Private key to sign with: a JWK, a JWK Set with a single private key, or PEM
-    #[arg(long, value_name = "FILE", help_heading = "Key", required_unless_present = "secret_file",
-          conflicts_with = "secret_file")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Key",
+        required_unless_present = "secret_file",
+        conflicts_with = "secret_file"
+    )]
     key: Option<PathBuf>,
     /// HMAC secret to sign with
     #[arg(long, value_name = "FILE", help_heading = "Key")]
@@ -56,21 +61,41 @@ pub(super) struct Args {
     #[arg(long, value_name = "AUD", help_heading = "Claims")]
     audience: Vec<String>,
     /// Seconds from now until the token expires (exp); negative for one that has expired
-    #[arg(long, value_name = "SECONDS", help_heading = "Claims", default_value_t = 300,
-          allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help_heading = "Claims",
+        default_value_t = 300,
+        allow_negative_numbers = true
+    )]
     ttl: i64,
     /// Leave exp out: the token never expires
     #[arg(long, help_heading = "Claims", conflicts_with = "ttl")]
     no_expiry: bool,
     /// Seconds from now until the token becomes valid (nbf)
-    #[arg(long, value_name = "SECONDS", help_heading = "Claims", default_value_t = 0,
-          allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help_heading = "Claims",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     not_before: i64,
     /// Token ID (jti) instead of a random one
-    #[arg(long, value_name = "JTI", help_heading = "Claims", conflicts_with = "count")]
+    #[arg(
+        long,
+        value_name = "JTI",
+        help_heading = "Claims",
+        conflicts_with = "count"
+    )]
     jti: Option<String>,
     /// Token type (typ) of the header
-    #[arg(long, value_name = "TYP", help_heading = "Claims", default_value = "JWT")]
+    #[arg(
+        long,
+        value_name = "TYP",
+        help_heading = "Claims",
+        default_value = "JWT"
+    )]
     typ: String,
     /// Further claim with a string as its value; may be repeated
     #[arg(long, value_name = "NAME=TEXT", help_heading = "Claims", value_parser = text_claim)]

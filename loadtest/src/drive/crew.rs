@@ -48,11 +48,17 @@ pub(super) async fn work<C: Caller>(
     };
     // Every caller stops asking at the end of its time, so only an answer that never comes is cut off.
     let limit = island.job.duration + PATIENCE * 2;
-    tokio::time::timeout(limit, try_join_all(callers.into_iter().map(|c| crew.serve(c))))
-        .await
-        .map_err(|_| {
-            DriveError::new("waiting for the last answers", format!("none came for {PATIENCE:?}"))
-        })??;
+    tokio::time::timeout(
+        limit,
+        try_join_all(callers.into_iter().map(|c| crew.serve(c))),
+    )
+    .await
+    .map_err(|_| {
+        DriveError::new(
+            "waiting for the last answers",
+            format!("none came for {PATIENCE:?}"),
+        )
+    })??;
     Ok(crew.close().await)
 }
 
@@ -72,9 +78,7 @@ impl Crew<'_> {
         let mut answers = Vec::with_capacity(self.job.frame_tokens);
         while let Some(intended) = self.next(&mut tokens).await? {
             answers.clear();
-            caller
-                .ask(self.job.corpus, &tokens, &mut answers)
-                .await?;
+            caller.ask(self.job.corpus, &tokens, &mut answers).await?;
             if answers.len() != tokens.len() {
                 return Err(DriveError::new(
                     "reading an answer",
@@ -118,11 +122,8 @@ impl Crew<'_> {
 
     fn fill(&self, tokens: &mut Vec<u32>) -> bool {
         let mut record = self.record.borrow_mut();
-        let filled = !record.exhausted
-            && self
-                .feed
-                .borrow_mut()
-                .fill(self.job.frame_tokens, tokens);
+        let filled =
+            !record.exhausted && self.feed.borrow_mut().fill(self.job.frame_tokens, tokens);
         record.exhausted |= !filled;
         filled
     }
@@ -214,7 +215,10 @@ mod tests {
             let start = Instant::now();
             for us in [0, 300, 301, 2_000] {
                 let due = Duration::from_micros(us);
-                pacer.sleep_until(due, start).await.expect("the timer works");
+                pacer
+                    .sleep_until(due, start)
+                    .await
+                    .expect("the timer works");
                 assert!(start.elapsed() >= due);
             }
         });

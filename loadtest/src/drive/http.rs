@@ -104,7 +104,10 @@ impl Caller for HttpCaller {
             .to_bytes();
         // An undecided verdict travels with 503 (docs/protocol.md); anything else is no verdict.
         if status != StatusCode::OK && status != StatusCode::SERVICE_UNAVAILABLE {
-            return Err(DriveError::new("asking", format!("the server answered {status}")));
+            return Err(DriveError::new(
+                "asking",
+                format!("the server answered {status}"),
+            ));
         }
         read_answers(&body, tokens.len() > 1 || self.template.batch, answers)
     }
@@ -122,7 +125,11 @@ struct Template {
 impl Template {
     fn new(endpoint: &Endpoint, frame_tokens: usize, want: Wanted) -> Result<Self, DriveError> {
         let batch = frame_tokens > 1;
-        let path = if batch { "/v1/verify/batch" } else { "/v1/verify" };
+        let path = if batch {
+            "/v1/verify/batch"
+        } else {
+            "/v1/verify"
+        };
         let authority = authority(endpoint);
         Ok(Self {
             uri: format!("http://{authority}{path}")
@@ -230,10 +237,17 @@ mod tests {
 
     #[test]
     fn verdicts_are_read_and_nothing_else_is_taken_for_one() {
-        let valid = r#"{"valid":true,"issuer":"a","claims":{"cached":true,"reason":"x"},"cached":false}"#;
-        assert_eq!(answers(valid, false), Ok(vec![Answer::Valid { cached: false }]));
+        let valid =
+            r#"{"valid":true,"issuer":"a","claims":{"cached":true,"reason":"x"},"cached":false}"#;
+        assert_eq!(
+            answers(valid, false),
+            Ok(vec![Answer::Valid { cached: false }])
+        );
         let expired = r#"{"valid":false,"reason":"expired","detail":"x","expired_at":1}"#;
-        assert_eq!(answers(expired, false), Ok(vec![Answer::Invalid(Reason::Expired)]));
+        assert_eq!(
+            answers(expired, false),
+            Ok(vec![Answer::Invalid(Reason::Expired)])
+        );
         let undecided = r#"{"valid":null,"reason":"unavailable","cause":"overloaded"}"#;
         assert_eq!(answers(undecided, false), Ok(vec![Answer::Unavailable]));
         for contradiction in [
@@ -243,7 +257,11 @@ mod tests {
             r#"{"valid":null}"#,
             r#"{"error":"not a request"}"#,
         ] {
-            assert_eq!(answers(contradiction, false), Ok(vec![Answer::Unknown]), "{contradiction}");
+            assert_eq!(
+                answers(contradiction, false),
+                Ok(vec![Answer::Unknown]),
+                "{contradiction}"
+            );
         }
         for broken in ["", "valid", r#"{"valid":1}"#] {
             assert!(answers(broken, false).is_err(), "{broken}");
@@ -256,11 +274,17 @@ mod tests {
     #[test]
     fn bodies_are_the_contract_s() {
         let mut corpus = Corpus::default();
-        let tokens = [corpus.push(Class::Good, b"a.b.c"), corpus.push(Class::Good, b"d")];
+        let tokens = [
+            corpus.push(Class::Good, b"a.b.c"),
+            corpus.push(Class::Good, b"d"),
+        ];
         let endpoint = Endpoint::Tcp("127.0.0.1:1".to_owned());
         let body = |frame_tokens, want, tokens: &[u32]| {
             let template = Template::new(&endpoint, frame_tokens, want).expect("a plain URL");
-            (template.uri.path().to_owned(), template.body(&corpus, tokens))
+            (
+                template.uri.path().to_owned(),
+                template.body(&corpus, tokens),
+            )
         };
         let (path, one) = body(1, Wanted::Claims, &tokens[..1]);
         assert_eq!(path, "/v1/verify");

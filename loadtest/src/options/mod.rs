@@ -44,7 +44,12 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) load: Load,
     /// The server to drive: a socket's path, unix:PATH, or http://HOST:PORT. Without it, one is started.
-    #[arg(long, value_name = "PATH|URL", requires = "keys", conflicts_with = "spawn")]
+    #[arg(
+        long,
+        value_name = "PATH|URL",
+        requires = "keys",
+        conflicts_with = "spawn"
+    )]
     pub(crate) target: Option<Endpoint>,
     /// Starts a server of its own with a generated configuration; the default without --target.
     #[arg(long)]
@@ -253,9 +258,8 @@ impl Load {
 
     /// Classes of tokens that must be refused.
     pub(crate) fn invalid_classes(&self) -> Vec<Class> {
-        let chosen = |class: &Class| {
-            self.invalid_classes.is_empty() || self.invalid_classes.contains(class)
-        };
+        let chosen =
+            |class: &Class| self.invalid_classes.is_empty() || self.invalid_classes.contains(class);
         if self.invalid_share > 0.0 {
             Class::invalid().filter(chosen).collect()
         } else {
@@ -299,7 +303,10 @@ mod tests {
     #[test]
     fn a_preset_s_defaults_are_those_of_the_command_line() {
         let typed = load(&["--transport", "h2"]).expect("every option has a default");
-        assert_eq!(format!("{typed:?}"), format!("{:?}", Load::of(Transport::H2)));
+        assert_eq!(
+            format!("{typed:?}"),
+            format!("{:?}", Load::of(Transport::H2))
+        );
         assert!(typed.ceiling && typed.check().is_ok());
         assert_eq!(typed.pace(), Pace::Closed);
     }
@@ -334,14 +341,23 @@ mod tests {
         assert_eq!(classes(&["--invalid-classes", "forged"]), []);
         assert_eq!(classes(&["--invalid-share", "0.1"]).len(), Class::COUNT - 1);
         assert_eq!(
-            classes(&["--invalid-share", "0.1", "--invalid-classes", "expired,forged"]),
+            classes(&[
+                "--invalid-share",
+                "0.1",
+                "--invalid-classes",
+                "expired,forged"
+            ]),
             [Class::Forged, Class::Expired]
         );
     }
 
     #[test]
     fn grpc_is_called_as_the_frame_suggests() {
-        let call = |tokens: &str| load(&["--frame-tokens", tokens]).expect("parses").grpc_call();
+        let call = |tokens: &str| {
+            load(&["--frame-tokens", tokens])
+                .expect("parses")
+                .grpc_call()
+        };
         assert_eq!((call("1"), call("2")), (GrpcCall::Unary, GrpcCall::Batch));
     }
 }

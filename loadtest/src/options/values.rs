@@ -99,7 +99,11 @@ impl FromStr for AlgMix {
                 .ok_or_else(|| format!("`{name}` is no algorithm that jotd verifies"))?;
             let weight = match weight.trim().parse() {
                 Ok(weight @ 1..=1_000_000) => weight,
-                _ => return Err(format!("the weight of {name} is a number from 1 to 1000000")),
+                _ => {
+                    return Err(format!(
+                        "the weight of {name} is a number from 1 to 1000000"
+                    ));
+                }
             };
             if mix.iter().any(|(other, _)| *other == alg) {
                 return Err(format!("{name} is named twice"));
@@ -182,7 +186,13 @@ mod tests {
         for url in ["http://127.0.0.1:8484", "http://127.0.0.1:8484/"] {
             assert_eq!(url.parse(), Ok(Endpoint::Tcp("127.0.0.1:8484".into())));
         }
-        for wrong in ["https://a:1", "http://a", "http://", "http://a:1/v1", "http://a b:1"] {
+        for wrong in [
+            "https://a:1",
+            "http://a",
+            "http://",
+            "http://a:1/v1",
+            "http://a b:1",
+        ] {
             assert!(wrong.parse::<Endpoint>().is_err(), "{wrong}");
         }
     }
@@ -191,7 +201,10 @@ mod tests {
     fn mixes_have_weights_and_a_label() {
         let mix: AlgMix = "ES256=50,RS256=30,HS256".parse().expect("well formed");
         let weights: Vec<u32> = mix.weighted().iter().map(|(_, weight)| *weight).collect();
-        assert_eq!((weights.as_slice(), mix.label()), (&[50, 30, 1][..], "mixed"));
+        assert_eq!(
+            (weights.as_slice(), mix.label()),
+            (&[50, 30, 1][..], "mixed")
+        );
         let one: AlgMix = "EdDSA".parse().expect("well formed");
         assert_eq!(one.label(), "EdDSA");
     }

@@ -54,7 +54,11 @@ pub(super) fn beside(
             rates.push(rate(contender, contender_calls, tokens));
         }
     }
-    let ratios = rates.iter().zip(&reference_rates).map(|(a, b)| a / b).collect();
+    let ratios = rates
+        .iter()
+        .zip(&reference_rates)
+        .map(|(a, b)| a / b)
+        .collect();
     let sorted_rates = sorted(rates);
     let per_second = quantile(&sorted_rates, 0.5);
     Figures {

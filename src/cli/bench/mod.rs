@@ -4,9 +4,9 @@ mod measure;
 mod reference;
 mod subject;
 
+use super::algorithms;
 use super::exit::{Failure, Outcome};
 use super::output::{self, Table};
-use super::algorithms;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jotd::jose::Algorithm;
 use measure::{Figures, Plan};
@@ -64,12 +64,25 @@ struct Row {
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     pin();
-    let plan = if args.quick { Plan::QUICK } else { Plan::THOROUGH };
+    let plan = if args.quick {
+        Plan::QUICK
+    } else {
+        Plan::THOROUGH
+    };
     let keys = args.keys as usize;
     let algorithms = algorithms(&args.alg);
     let progress = progress(algorithms.len() * args.batch.len());
     let mut table = Table::new(
-        &["ALG", "KERNEL", "BATCH", "KEYS", "PER SECOND", "AWS-LC-RS", "RATIO", "SPREAD"],
+        &[
+            "ALG",
+            "KERNEL",
+            "BATCH",
+            "KEYS",
+            "PER SECOND",
+            "AWS-LC-RS",
+            "RATIO",
+            "SPREAD",
+        ],
         &[2, 3, 4, 5, 6, 7],
     );
     for alg in algorithms {

@@ -24,7 +24,11 @@ impl Reference {
             }
             PrivateKey::Rsa { n, e, .. } => {
                 let components = RsaPublicKeyComponents { n, e };
-                public(components.to_parsed_public_key(rsa_parameters(scheme)?).ok()?)
+                public(
+                    components
+                        .to_parsed_public_key(rsa_parameters(scheme)?)
+                        .ok()?,
+                )
             }
             PrivateKey::Ec { x, y, .. } => {
                 let algorithm = match scheme {

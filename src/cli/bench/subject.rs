@@ -100,7 +100,9 @@ impl Subject {
             let text = signing[key]
                 .mint(&claims, now.latest)
                 .map_err(|e| fault(&e.to_string()))?;
-            subject.tokens.push(Token::new(text, key).ok_or_else(|| fault("no token"))?);
+            subject
+                .tokens
+                .push(Token::new(text, key).ok_or_else(|| fault("no token"))?);
         }
         subject.records = records(algorithm, jwks).map_err(|why| fault(&why))?;
         Ok(subject)
@@ -180,7 +182,9 @@ impl Subject {
             Ok(())
         } else {
             let algorithm = self.algorithm;
-            Err(Failure::fault(format!("{algorithm}: a genuine token was refused")))
+            Err(Failure::fault(format!(
+                "{algorithm}: a genuine token was refused"
+            )))
         }
     }
 }

@@ -94,8 +94,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
 fn private_text(key: &SigningKey, format: Format) -> Result<Zeroizing<String>, Failure> {
     let text = match format {
         Format::Jwk => danger::to_private_jwk(key)?,
-        Format::Pem => danger::to_private_pem(key)
-            ?
+        Format::Pem => danger::to_private_pem(key)?
             .ok_or_else(|| Failure::usage("a secret has no PEM form"))?,
         Format::Secret => secret_text(&danger::to_private_jwk(key)?)?,
     };

@@ -34,7 +34,12 @@ impl<'a> Padded<'a> {
         prefix: &[u8; PREFIX_BYTES],
         message: &'a [u8],
     ) -> Self {
-        const { assert!(PREFIX_BYTES < BLOCK_BYTES, "a prefix leaves room in its block") };
+        const {
+            assert!(
+                PREFIX_BYTES < BLOCK_BYTES,
+                "a prefix leaves room in its block"
+            )
+        };
         let mut head = None;
         let mut tail = [[0; BLOCK_BYTES]; 2];
         let bytes = tail.as_flattened_mut();

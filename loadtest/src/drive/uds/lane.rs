@@ -98,7 +98,12 @@ impl<'a> Lane<'a> {
         while !self.blocked && !self.queue.is_empty() {
             let mut stream = self.stream;
             match stream.write_vectored(&self.slices()) {
-                Ok(0) => return Err(DriveError::new("sending", "the server closed the connection")),
+                Ok(0) => {
+                    return Err(DriveError::new(
+                        "sending",
+                        "the server closed the connection",
+                    ));
+                }
                 Ok(bytes) => self.account(bytes),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -146,7 +151,10 @@ impl<'a> Lane<'a> {
     pub(super) fn receive(&mut self) -> Result<(), DriveError> {
         let mut stream = self.stream;
         match stream.read(&mut self.input[self.input_end..]) {
-            Ok(0) => Err(DriveError::new("reading", "the server closed the connection")),
+            Ok(0) => Err(DriveError::new(
+                "reading",
+                "the server closed the connection",
+            )),
             Ok(bytes) => {
                 self.input_end += bytes;
                 Ok(())
@@ -177,8 +185,8 @@ impl<'a> Lane<'a> {
                     if head.kind != FrameKind::Verdicts as u8 {
                         return Err(unexpected(head.kind, frame));
                     }
-                    let verdicts = Verdicts::decode(frame)
-                        .map_err(DriveError::of("reading an answer"))?;
+                    let verdicts =
+                        Verdicts::decode(frame).map_err(DriveError::of("reading an answer"))?;
                     let index = claim(&self.slots, &verdicts)?;
                     let slot = &self.slots[index];
                     record.frame(

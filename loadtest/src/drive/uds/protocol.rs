@@ -12,7 +12,10 @@ use std::os::unix::net::UnixStream;
 /// Connects and agrees on the protocol.
 pub(super) fn connect(job: &Job<'_>) -> Result<UnixStream, DriveError> {
     let Endpoint::Unix(path) = job.endpoint else {
-        return Err(DriveError::new("connecting", "the binary protocol needs a Unix socket"));
+        return Err(DriveError::new(
+            "connecting",
+            "the binary protocol needs a Unix socket",
+        ));
     };
     let mut stream = UnixStream::connect(path).map_err(DriveError::of("connecting"))?;
     let greet = |error: std::io::Error| DriveError::of("the hello")(error);
@@ -57,7 +60,10 @@ pub(super) fn answer(record: VerdictRecord<'_>) -> Answer {
 pub(super) fn unexpected(kind: u8, frame: &[u8]) -> DriveError {
     match FaultReport::decode(frame) {
         Ok(report) => DriveError::new("asking", format!("the server says: {}", report.text)),
-        Err(_) => DriveError::new("asking", format!("the server sent a frame of type {kind:#x}")),
+        Err(_) => DriveError::new(
+            "asking",
+            format!("the server sent a frame of type {kind:#x}"),
+        ),
     }
 }
 
