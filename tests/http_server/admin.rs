@@ -30,10 +30,13 @@ impl Office {
         let admin = Admin {
             readiness: readiness.clone(),
             reload: Arc::new(move || {
-                if reload_is_broken.load(Ordering::Relaxed) {
-                    return Err("jotd.toml:3:1: no such key\njotd.toml:9:5: not a URL\n".into());
-                }
-                Ok("reloaded: 2 issuers\n".into())
+                let broken = reload_is_broken.load(Ordering::Relaxed);
+                let faults = "jotd.toml:3:1: no such key\njotd.toml:9:5: not a URL\n";
+                Box::pin(async move {
+                    tokio::task::yield_now().await;
+                    let done = "reloaded: 2 issuers\n".to_owned();
+                    if broken { Err(faults.into()) } else { Ok(done) }
+                })
             }),
             hosts: Arc::from([Box::from("admin.example")]),
         };

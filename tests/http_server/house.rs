@@ -16,7 +16,7 @@ use jotd::metrics::Metrics;
 use jotd::policy::{Accepted, Narrowing, Policy};
 use jotd::transport::peers::{Peers, UnixRule};
 use jotd::transport::tls::Acceptor;
-use jotd::transport::{Context, Limits, Shutdown, ShutdownTrigger, http, tcp, uds};
+use jotd::transport::{Context, Limits, Shutdown, ShutdownTrigger, tcp, uds};
 use jotd::verify::{Issuer, IssuerKeys, IssuerMatch, Records};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,18 +27,18 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
 /// Long enough that only a hang reaches it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The running doors.
-pub struct House {
+pub(crate) struct House {
     /// Where TCP is served.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Where the Unix socket is.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// What connections are given.
-    pub context: Context,
+    pub(crate) context: Context,
     /// The open connections.
-    pub peers: Arc<Peers>,
+    pub(crate) peers: Arc<Peers>,
     trigger: ShutdownTrigger,
     doors: [JoinHandle<()>; 2],
     _directory: tempfile::TempDir,
@@ -46,20 +46,20 @@ pub struct House {
 
 /// What is not as usual.
 #[derive(Default)]
-pub struct Plan {
-    pub limits: Limits,
-    pub rules: Vec<UnixRule>,
-    pub tls: Option<Acceptor>,
+pub(crate) struct Plan {
+    pub(crate) limits: Limits,
+    pub(crate) rules: Vec<UnixRule>,
+    pub(crate) tls: Option<Acceptor>,
 }
 
 impl House {
     /// Doors with the usual limits.
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with(Plan::default()).await
     }
 
     /// Doors with these limits.
-    pub async fn limited(limits: Limits) -> Self {
+    pub(crate) async fn limited(limits: Limits) -> Self {
         Self::with(Plan {
             limits,
             ..Plan::default()
@@ -68,7 +68,7 @@ impl House {
     }
 
     /// Doors after a plan.
-    pub async fn with(plan: Plan) -> Self {
+    pub(crate) async fn with(plan: Plan) -> Self {
         let metrics = Arc::new(Metrics::new());
         let options = engine::Options {
             cpus: Vec::new(),
@@ -96,12 +96,8 @@ impl House {
         let on_tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = on_tcp.local_addr().unwrap();
         let on_unix = UnixListener::bind(&socket).unwrap();
-        let door: uds::HttpDoor = Arc::new(|stream, admission, context| {
-            Box::pin(http::serve_connection(stream, admission, context))
-        });
         let options = uds::Options {
             peers: Arc::clone(&peers),
-            http: Some(door),
         };
         let doors = [
             tokio::spawn(tcp::serve(
@@ -124,12 +120,12 @@ impl House {
     }
 
     /// Begins the shutdown.
-    pub fn begin_shutdown(&self) {
+    pub(crate) fn begin_shutdown(&self) {
         self.trigger.begin();
     }
 
     /// Waits until every connection has ended after [`Self::begin_shutdown`].
-    pub async fn closed(self) {
+    pub(crate) async fn closed(self) {
         for door in self.doors {
             within(door).await.unwrap();
         }
@@ -137,17 +133,17 @@ impl House {
     }
 
     /// A TCP connection.
-    pub async fn tcp(&self) -> TcpStream {
+    pub(crate) async fn tcp(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// A connection over the Unix socket.
-    pub async fn unix(&self) -> UnixStream {
+    pub(crate) async fn unix(&self) -> UnixStream {
         UnixStream::connect(&self.socket).await.unwrap()
     }
 
     /// A client on each of the four ways in, with its name.
-    pub async fn ways_in(&self) -> [(&'static str, Client); 4] {
+    pub(crate) async fn ways_in(&self) -> [(&'static str, Client); 4] {
         [
             ("HTTP/1.1 on TCP", Client::h1(self.tcp().await).await),
             ("HTTP/2 on TCP", Client::h2(self.tcp().await).await),
@@ -160,7 +156,7 @@ impl House {
     }
 
     /// Waits until this many connections of a transport were closed for a fault.
-    pub async fn faulted(&self, transport: &'static str, fault: &'static str) {
+    pub(crate) async fn faulted(&self, transport: &'static str, fault: &'static str) {
         let labels = jotd::metrics::FaultLabels { transport, fault };
         let faults = &self.context.metrics.connection_faults;
         within(async {
@@ -173,34 +169,34 @@ impl House {
 }
 
 /// Waits, but not for ever.
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(PATIENCE, future).await;
     waited.expect("it takes far too long")
 }
 
 /// A client's connection, of either version.
-pub enum Client {
+pub(crate) enum Client {
     H1(http1::SendRequest<Full<Bytes>>),
     H2(http2::SendRequest<Full<Bytes>>),
 }
 
 /// A whole reply.
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Client {
     /// Speaks HTTP/1.1 on a stream.
-    pub async fn h1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    pub(crate) async fn h1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self::H1(sender)
     }
 
     /// Speaks HTTP/2 on a stream, with prior knowledge.
-    pub async fn h2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    pub(crate) async fn h2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let executor = TokioExecutor::new();
         let connected = http2::handshake(executor, TokioIo::new(stream)).await;
         let (sender, connection) = connected.unwrap();
@@ -209,7 +205,7 @@ impl Client {
     }
 
     /// Sends a request and takes the whole reply.
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
         let response: Response<Incoming> = match self {
             Self::H1(sender) => {
                 within(sender.ready()).await?;
@@ -230,19 +226,19 @@ impl Client {
     }
 
     /// Posts JSON.
-    pub async fn post(&mut self, path: &str, json: impl Into<Bytes>) -> Reply {
+    pub(crate) async fn post(&mut self, path: &str, json: impl Into<Bytes>) -> Reply {
         self.send(post(path, json)).await.unwrap()
     }
 
     /// Posts a token to `/v1/verify`.
-    pub async fn verify(&mut self, token: &str) -> Reply {
+    pub(crate) async fn verify(&mut self, token: &str) -> Reply {
         let body = serde_json::json!({"token": token}).to_string();
         self.post("/v1/verify", body).await
     }
 }
 
 /// A POST of JSON.
-pub fn post(path: &str, json: impl Into<Bytes>) -> Request<Full<Bytes>> {
+pub(crate) fn post(path: &str, json: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post(format!("http://localhost{path}"))
         .header("host", "localhost")
         .header("content-type", "application/json")
@@ -251,7 +247,7 @@ pub fn post(path: &str, json: impl Into<Bytes>) -> Request<Full<Bytes>> {
 }
 
 /// A request without a body.
-pub fn bare(method: &str, path: &str) -> Request<Full<Bytes>> {
+pub(crate) fn bare(method: &str, path: &str) -> Request<Full<Bytes>> {
     Request::builder()
         .method(method)
         .uri(format!("http://localhost{path}"))

@@ -4,7 +4,7 @@
 
 use super::crew::{Caller, work};
 use super::stream::{Stream, authority};
-use super::{DriveError, Island};
+use super::{DriveError, Island, Job};
 use crate::corpus::Corpus;
 use crate::options::{Endpoint, Transport, Wanted};
 use crate::record::{Answer, Record};
@@ -21,16 +21,26 @@ use std::borrow::Cow;
 
 /// Drives this thread's connections until the time is over.
 pub(super) async fn run(island: Island<'_>) -> Result<Record, DriveError> {
-    let connected = connect(&island).await;
+    let connected = connect(island.job, island.connections).await;
     let start = island.start.wait();
     let callers = connected?;
     work(island, start, callers).await
 }
 
-async fn connect(island: &Island<'_>) -> Result<Vec<HttpCaller>, DriveError> {
-    let job = island.job;
+/// The bodies that answer some frames.
+pub(super) async fn probe(job: &Job<'_>, frames: &[Vec<u32>]) -> Result<Vec<Vec<u8>>, DriveError> {
+    let mut callers = connect(job, 1).await?;
+    let caller = callers.first_mut().expect("one connection has a caller");
+    let mut bodies = Vec::new();
+    for frame in frames {
+        bodies.push(caller.exchange(job.corpus, frame).await?.to_vec());
+    }
+    Ok(bodies)
+}
+
+async fn connect(job: &Job<'_>, connections: usize) -> Result<Vec<HttpCaller>, DriveError> {
     let mut callers = Vec::new();
-    for _ in 0..island.connections {
+    for _ in 0..connections {
         let stream = Stream::connect(job.endpoint).await?;
         let failed = DriveError::of::<hyper::Error>("the HTTP handshake");
         let template = Template::new(job.endpoint, job.frame_tokens, job.want)?;
@@ -82,13 +92,9 @@ impl Sender {
     }
 }
 
-impl Caller for HttpCaller {
-    async fn ask(
-        &mut self,
-        corpus: &Corpus,
-        tokens: &[u32],
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), DriveError> {
+impl HttpCaller {
+    /// Asks about one frame, and returns the answer's body.
+    async fn exchange(&mut self, corpus: &Corpus, tokens: &[u32]) -> Result<Bytes, DriveError> {
         let request = self.template.request(corpus, tokens);
         let response = self
             .sender
@@ -109,7 +115,19 @@ impl Caller for HttpCaller {
                 format!("the server answered {status}"),
             ));
         }
-        read_answers(&body, tokens.len() > 1 || self.template.batch, answers)
+        Ok(body)
+    }
+}
+
+impl Caller for HttpCaller {
+    async fn ask(
+        &mut self,
+        corpus: &Corpus,
+        tokens: &[u32],
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), DriveError> {
+        let body = self.exchange(corpus, tokens).await?;
+        read_answers(&body, self.template.batch, answers)
     }
 }
 

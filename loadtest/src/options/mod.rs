@@ -9,6 +9,7 @@ use crate::cpu::CpuList;
 use crate::mix::{Class, Shares};
 use crate::pace::{Arrivals, Pace};
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use values::{count_to, frame_tokens, seconds, share, token_bytes};
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     Echo(Echo),
     /// Writes keys and a configuration for a server of your own, to be driven with --target and --keys.
     Prepare(Prepare),
+    /// Becomes another program, confined to some CPUs; how servers are started.
+    #[command(hide = true)]
+    Confine(Confine),
 }
 
 /// `loadtest run`.
@@ -204,6 +208,17 @@ pub(crate) struct Prepare {
     /// The algorithms to make keys for.
     #[arg(long, value_name = "ALG,…", default_value = "ES256,RS256,HS256")]
     pub(crate) algs: AlgMix,
+}
+
+/// `loadtest confine`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Confine {
+    /// The CPUs.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpus: CpuList,
+    /// The program and its arguments.
+    #[arg(required = true, last = true)]
+    pub(crate) program: Vec<OsString>,
 }
 
 impl Load {

@@ -14,19 +14,24 @@ use super::http::{Activity, Attended, serve as serve_http};
 use super::tcp::after;
 use super::{Context, Shutdown};
 use crate::metrics::{FaultLabels, TransportLabels};
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Loads the configuration again: what was done, or the text of all its faults.
-pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+/// Loads the configuration again: what was done, or the text of all its faults. Reading files is the
+/// work of whoever it calls; here it is only waited for.
+pub type Reload = Arc<dyn Fn() -> Reloading + Send + Sync>;
+
+/// A reload that has begun.
+pub type Reloading = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// What the admin listener shows and does.
 #[derive(Clone)]
 pub struct Admin {
     /// Whether the daemon is ready, and why not.
     pub readiness: Readiness,
-    /// What `POST /reload` does. Called on a thread where it may block.
+    /// What `POST /reload` does.
     pub reload: Reload,
     /// Host names, besides the loopback addresses and `localhost`, by which the listener may be called.
     pub hosts: Arc<[Box<str>]>,

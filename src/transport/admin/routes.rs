@@ -1,10 +1,9 @@
 //! Which path of the admin listener does what.
 
 use super::{Connection, guard};
-use crate::transport::http::Body;
+use crate::transport::http::{Body, without_body};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use std::sync::Arc;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -13,6 +12,14 @@ const OPEN_METRICS: HeaderValue =
 
 /// Answers one request. No path reads a body.
 pub(super) async fn answer<B>(connection: &Connection, request: Request<B>) -> Response<Body> {
+    let reply = route(connection, &request).await;
+    if *request.method() == Method::HEAD {
+        return without_body(reply);
+    }
+    reply
+}
+
+async fn route<B>(connection: &Connection, request: &Request<B>) -> Response<Body> {
     let path = request.uri().path();
     let known = match path {
         "/metrics" | "/livez" | "/readyz" | "/buildinfo" => "GET, HEAD",
@@ -41,7 +48,7 @@ pub(super) async fn answer<B>(connection: &Connection, request: Request<B>) -> R
         refusal.headers_mut().insert(ALLOW, methods);
         return refusal;
     }
-    let mut answered = match path {
+    match path {
         "/metrics" => reply(
             StatusCode::OK,
             OPEN_METRICS,
@@ -50,15 +57,11 @@ pub(super) async fn answer<B>(connection: &Connection, request: Request<B>) -> R
         "/livez" => reply(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" => ready(connection),
         "/buildinfo" => build_info(),
-        _ => match guard::check(&request, &connection.admin.hosts) {
+        _ => match guard::check(request, &connection.admin.hosts) {
             Ok(()) => reload(connection).await,
             Err(why) => reply(StatusCode::FORBIDDEN, TEXT, format!("{why}\n")),
         },
-    };
-    if *request.method() == Method::HEAD {
-        *answered.body_mut() = Body::whole("");
     }
-    answered
 }
 
 fn ready(connection: &Connection) -> Response<Body> {
@@ -83,17 +86,10 @@ fn build_info() -> Response<Body> {
     reply(StatusCode::OK, JSON, info.to_string())
 }
 
-/// Reloads on a thread where files may be read; a probe is not held up by it.
 async fn reload(connection: &Connection) -> Response<Body> {
-    let reload = Arc::clone(&connection.admin.reload);
-    match tokio::task::spawn_blocking(move || reload()).await {
-        Ok(Ok(done)) => reply(StatusCode::OK, TEXT, done),
-        Ok(Err(faults)) => reply(StatusCode::BAD_REQUEST, TEXT, faults),
-        Err(_panicked) => reply(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            TEXT,
-            "the reload failed; the old configuration stays\n",
-        ),
+    match (connection.admin.reload)().await {
+        Ok(done) => reply(StatusCode::OK, TEXT, done),
+        Err(faults) => reply(StatusCode::BAD_REQUEST, TEXT, faults),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Body, Fault, reply};
 use crate::verify::Records;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -23,8 +23,6 @@ pub(super) fn answer<B>(records: &Records, request: &Request<B>) -> Result<Respo
         let mut response = Response::new(Body::whole(Vec::new()));
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
-    } else if request.method() == Method::HEAD {
-        Response::new(Body::whole(Vec::new()))
     } else {
         reply::json(set.into_bytes())
     };

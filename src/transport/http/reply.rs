@@ -5,7 +5,7 @@ use crate::verdict::{Unavailable, Verdict};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,6 +17,8 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// A reply's body. Holds its call in flight until it has been handed over.
 pub(in crate::transport) struct Body {
     kind: Kind,
+    /// Whether it is written little by little, so that taking long is no fault of the peer.
+    lasts: bool,
     called: Option<Called>,
 }
 
@@ -30,20 +32,25 @@ impl Body {
     pub(in crate::transport) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self {
             kind: Kind::Whole(Full::new(bytes.into())),
+            lasts: false,
             called: None,
         }
     }
 
-    /// What a gRPC service replies.
-    pub(in crate::transport) fn grpc(body: tonic::body::Body) -> Self {
+    /// What a gRPC service replies: at once, or in a stream that `lasts`.
+    pub(in crate::transport) fn grpc(body: tonic::body::Body, lasts: bool) -> Self {
         Self {
             kind: Kind::Grpc(body),
+            lasts,
             called: None,
         }
     }
 
     /// The same, keeping `called` in flight until it has been handed over.
-    pub(in crate::transport) fn of_call(self, called: Called) -> Self {
+    pub(in crate::transport) fn of_call(self, mut called: Called) -> Self {
+        if !self.lasts {
+            called.replied();
+        }
         Self {
             called: Some(called),
             ..self
@@ -84,6 +91,17 @@ impl HttpBody for Body {
             Kind::Grpc(body) => body.size_hint(),
         }
     }
+}
+
+/// The reply to HEAD: what GET would get, but for the body (RFC 9110 §9.3.2). hyper leaves a body out by
+/// itself in HTTP/1 only.
+pub(in crate::transport) fn without_body(mut reply: Response<Body>) -> Response<Body> {
+    let length = reply.body().size_hint().exact().map(HeaderValue::from);
+    *reply.body_mut() = Body::whole(Bytes::new());
+    if let Some(length) = length {
+        reply.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    reply
 }
 
 /// One verdict. Undecided is 503, so that no client library takes it for an answer.

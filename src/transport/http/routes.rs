@@ -16,12 +16,18 @@ pub(super) async fn answer(
 ) -> Response<Body> {
     // In flight from here until the reply's body has been handed over.
     let called = connection.activity.begin();
+    let is_head = request.method() == Method::HEAD;
     let reply = match trace_parent(request.headers()) {
         None => route(connection, request).await,
         Some(traceparent) => {
             let span = tracing::debug_span!("call", traceparent);
             route(connection, request).instrument(span).await
         }
+    };
+    let reply = if is_head {
+        reply::without_body(reply)
+    } else {
+        reply
     };
     reply.map(|body| body.of_call(called))
 }

@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::super::{DriveError, Job, PATIENCE};
+use crate::corpus::Corpus;
 use crate::options::{Endpoint, Wanted};
 use crate::record::Answer;
-use jotd::transport::wire::{Ask, FaultReport, HEAD_BYTES, Hello, VerdictRecord};
+use jotd::transport::wire::{Ask, FaultReport, FrameKind, HEAD_BYTES, Head, Hello, VerdictRecord};
 use jotd::verify::Want;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -41,6 +42,40 @@ pub(super) fn connect(job: &Job<'_>) -> Result<UnixStream, DriveError> {
     }
     stream.set_nonblocking(true).map_err(greet)?;
     Ok(stream)
+}
+
+/// Asks about one frame and waits for its answer, which comes back as it was sent.
+pub(super) fn exchange(
+    mut stream: &UnixStream,
+    corpus: &Corpus,
+    template: &[u8],
+    frame: &[u32],
+) -> Result<Vec<u8>, DriveError> {
+    let tokens = || frame.iter().map(|&token| corpus.token(token));
+    let mut question = Vec::new();
+    write_head(&mut question, template, 1, tokens());
+    tokens().for_each(|token| question.extend_from_slice(token));
+    stream
+        .write_all(&question)
+        .map_err(DriveError::of("sending"))?;
+    let reading = DriveError::of::<std::io::Error>;
+    let mut answer = vec![0; HEAD_BYTES];
+    stream.read_exact(&mut answer).map_err(reading("reading"))?;
+    let head = Head::decode(&answer).expect("a whole head was read");
+    let rest = (head.length as usize + 4).saturating_sub(HEAD_BYTES);
+    // Whoever sends a gibibyte is not the server we asked.
+    if rest > 1 << 30 {
+        return Err(unexpected(head.kind, &answer));
+    }
+    answer.resize(HEAD_BYTES + rest, 0);
+    stream
+        .read_exact(&mut answer[HEAD_BYTES..])
+        .map_err(reading("reading"))?;
+    if head.kind == FrameKind::Verdicts as u8 {
+        Ok(answer)
+    } else {
+        Err(unexpected(head.kind, &answer))
+    }
 }
 
 /// What a verdict says, in as little as checking it needs.
