@@ -242,8 +242,8 @@ mod tests {
                 let key = VerifyingKey::hmac(scheme, secret).unwrap();
                 (key, hmac::Key::new(algorithm, secret))
             });
-            // 1 to 70 checks: alone, partial groups of 8 and of 16 lanes, and beyond a window of 64.
-            for size in 1..=70 {
+            // Alone, partial groups of 8 and of 16 lanes, and to beyond a window of 64.
+            for size in (1..=20).chain([31, 32, 33, 63, 64, 65, 70]) {
                 let signed: Vec<(Vec<u8>, Vec<u8>)> = (0..size)
                     .map(|at| {
                         let message = bytes((at * 37 + size) % 400, at);
