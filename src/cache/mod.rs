@@ -2,7 +2,23 @@
 //!
 //! An entry means "signature and static policy were fine under this generation", never "valid": whoever
 //! asks compares the times and the generation on every hit. Only verified tokens are inserted.
+//!
+//! Lookups take no lock. A lookup that races with a write to the same place may miss, which costs one
+//! verification; it never returns another token's entry, because all 32 bytes are compared within one
+//! undisturbed version of the slot. Eviction is S3-FIFO, so that a flood of tokens seen once passes
+//! through without washing out those in use; and a tenant at its share evicts only its own.
+//!
+//! `docs/decisions/0001-cache.md` has the alternatives and the figures.
 #![forbid(unsafe_code)]
+
+mod index;
+mod ledger;
+mod shard;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use shard::Shard;
 
 /// Names a verified token: SHA-256 under a per-process secret over version, policy and the whole token,
 /// its signature included.
@@ -29,34 +45,153 @@ pub struct Entry {
 /// How large the cache may grow and how it is shared.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Most entries kept.
+    /// Most entries kept; 0 keeps none.
     pub capacity: usize,
-    /// Number of shards, a power of two.
+    /// Number of shards, a power of two. A small cache uses fewer.
     pub shards: usize,
     /// Most of the capacity that one tenant (here: one share number) may hold, in percent.
     pub share_percent_max: u8,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            capacity: CAPACITY_DEFAULT,
+            shards: SHARDS_DEFAULT,
+            share_percent_max: 100,
+        }
+    }
+}
+
+/// Default for the most entries kept: about 30 MB when full.
+pub const CAPACITY_DEFAULT: usize = 262_144;
+
+/// Default for the number of shards. Only insertions lock a shard, and they are as rare as verifications.
+pub const SHARDS_DEFAULT: usize = 64;
+
+/// Fewest entries worth a shard of their own: in a smaller one the queues' proportions mean nothing.
+const SHARD_ENTRIES_MIN: usize = 64;
+
 /// The sharded cache.
-pub struct Cache {}
+pub struct Cache {
+    shards: Box<[Shard]>,
+}
+
+/// A digest as the words that pick shard, place and fingerprint. It is uniform and keyed by a secret, so
+/// its own bits serve where another table would hash.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Name([u64; 4]);
 
 impl Cache {
-    /// An empty cache.
+    /// An empty cache. Memory grows with what is kept, up to at most 128 bytes an entry.
     #[must_use]
-    pub fn new(_options: &Options) -> Self {
-        todo!()
+    pub fn new(options: &Options) -> Self {
+        let worthwhile = (options.capacity / SHARD_ENTRIES_MIN).max(1);
+        let count = options.shards.clamp(1, worthwhile);
+        let capacity = options.capacity / count;
+        let percent = usize::from(options.share_percent_max.min(100));
+        let share_max = (capacity * percent / 100).max(1);
+        Self {
+            shards: (0..count)
+                .map(|_| Shard::new(capacity, share_max))
+                .collect(),
+        }
     }
+
     /// Looks a digest up and marks it as used.
     #[must_use]
-    pub fn get(&self, _digest: &Digest) -> Option<Entry> {
-        todo!()
+    #[inline]
+    pub fn get(&self, digest: &Digest) -> Option<Entry> {
+        let name = Name::of(digest);
+        self.shard(&name).get(&name)
     }
+
     /// Remembers a verified token, evicting another if there is no room. `share` is the tenant's number.
-    pub fn insert(&self, _digest: &Digest, _entry: Entry, _share: u32) {
-        todo!()
+    /// Returns whether another had to go.
+    pub fn insert(&self, digest: &Digest, entry: Entry, share: u32) -> bool {
+        let name = Name::of(digest);
+        self.shard(&name).insert(&name, &entry, share)
     }
+
     /// Forgets a digest whose entry turned out stale.
-    pub fn remove(&self, _digest: &Digest) {
-        todo!()
+    pub fn remove(&self, digest: &Digest) {
+        let name = Name::of(digest);
+        self.shard(&name).remove(&name);
     }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(Shard::len).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of entries that one share number holds, for tests and inspection; it locks every shard.
+    #[must_use]
+    pub fn share_len(&self, share: u32) -> usize {
+        self.shards.iter().map(|shard| shard.share_len(share)).sum()
+    }
+
+    fn shard(&self, name: &Name) -> &Shard {
+        &self.shards[name.pick_shard(self.shards.len())]
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cache({} entries)", self.len())
+    }
+}
+
+impl Name {
+    fn of(digest: &Digest) -> Self {
+        let (words, _) = digest.as_chunks::<8>();
+        Self(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    }
+
+    fn pick_shard(&self, count: usize) -> usize {
+        scale(high(self.0[0]), count)
+    }
+
+    /// Where the index begins to look.
+    fn home(&self, cells: usize) -> usize {
+        scale(low(self.0[1]), cells)
+    }
+
+    /// Bits that tell neighbours in the index apart without a look at their slots.
+    fn tag(&self) -> u32 {
+        high(self.0[1])
+    }
+
+    /// Where the ghost of an evicted name would be.
+    fn haunt(&self, ghosts: usize) -> usize {
+        scale(low(self.0[2]), ghosts)
+    }
+
+    /// What tells ghosts apart; never 0, which marks an empty place.
+    fn fingerprint(&self) -> u32 {
+        high(self.0[2]) | 1
+    }
+}
+
+/// Spreads 32 uniform bits evenly over `0..count` without a division.
+fn scale(bits: u32, count: usize) -> usize {
+    usize::try_from((u64::from(bits) * count as u64) >> 32).unwrap_or(0)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is wanted"
+)]
+fn low(word: u64) -> u32 {
+    word as u32
+}
+
+fn high(word: u64) -> u32 {
+    low(word >> 32)
 }

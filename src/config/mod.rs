@@ -1,1 +1,213 @@
-//! .
+//! File and environment in, one checked [`Config`] out, or every fault at once with its place and the way
+//! out. Nothing below this room reads the environment or knows what TOML is.
+//!
+//! Reading goes in two steps. [`document`] makes one tree of file and environment, and `raw` reads it into
+//! what was *written*; `check` turns that into what is *meant*, in the types that the rooms below own.
+//! Settings that make a verifier unsafe have no default that a forgetful operator could fall into: they
+//! are spelled out or they are faults.
+#![forbid(unsafe_code)]
+
+mod check;
+mod check_issuer;
+mod document;
+mod fault;
+#[doc(hidden)]
+pub mod fuzz;
+mod raw;
+mod schema;
+mod section;
+mod setting;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Fault, Faults, Origin};
+pub use schema::schema;
+pub use setting::{LogFormat, LogLevel};
+
+use crate::engine;
+use crate::policy::{Narrowing, Policy};
+use crate::transport::{self, peers::UnixRule};
+use crate::upstream::Source;
+use crate::verify::IssuerMatch;
+use fault::Found;
+use section::Section;
+use std::ffi::OsString;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest configuration file, in bytes.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which CPUs do what.
+    pub threads: Threads,
+    /// Workers, batches and the cache.
+    pub engine: engine::Options,
+    /// Where callers come in.
+    pub listen: Listen,
+    /// Limits of connections.
+    pub limits: transport::Limits,
+    /// How long questions in flight may take to be answered once we stop.
+    pub drain_patience: Duration,
+    /// What is logged.
+    pub log: Log,
+    /// Whose tokens are trusted.
+    pub issuers: Vec<Issuer>,
+    /// Named request policies.
+    pub policies: Vec<(Box<str>, Narrowing)>,
+    /// Who may ask on the Unix socket, first fit first; empty for everyone its permissions let in.
+    pub peers: Vec<UnixRule>,
+    /// What is no fault, but worth a look.
+    pub warnings: Vec<String>,
+}
+
+/// Which CPUs do what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Threads {
+    /// One thread each for connections.
+    pub io: Vec<usize>,
+    /// One worker each.
+    pub verify: Vec<usize>,
+}
+
+/// Where callers come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The Unix socket.
+    pub socket: Option<Socket>,
+    /// HTTP and gRPC.
+    pub http: Option<SocketAddr>,
+    /// Metrics, health, reload.
+    pub admin: Option<SocketAddr>,
+    /// TLS for `http`.
+    pub tls: Option<Tls>,
+}
+
+/// The Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its group, where it is not ours.
+    pub group: Option<u32>,
+}
+
+/// Files for TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Our chain.
+    pub cert_file: PathBuf,
+    /// Our key.
+    pub key_file: PathBuf,
+    /// Whose clients we take; any where there is none.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least level.
+    pub level: LogLevel,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// A trusted issuer.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// Its name here.
+    pub name: Arc<str>,
+    /// Its tenant.
+    pub tenant: Arc<str>,
+    /// Which `iss` it answers to.
+    pub iss: IssuerMatch,
+    /// Its rules.
+    pub policy: Policy,
+    /// Longest token accepted, in bytes.
+    pub token_bytes_max: usize,
+    /// Where its keys come from.
+    pub source: Source,
+}
+
+/// Reads a configuration file and the environment's `JOTD_` variables.
+///
+/// # Errors
+/// Every fault at once.
+pub fn load(path: &Path) -> Result<Config, Faults> {
+    load_with(path, std::env::vars_os())
+}
+
+/// Reads a configuration file and the given environment.
+///
+/// # Errors
+/// Every fault at once.
+pub fn load_with(
+    path: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, Faults> {
+    let text = read(path).map_err(|message| Faults::whole_file(path, message))?;
+    parse(&text, path, environment)
+}
+
+/// Checks a configuration given as text; `path` names it in messages, and relative paths begin at its
+/// folder.
+///
+/// # Errors
+/// Every fault at once.
+pub fn parse(
+    text: &str,
+    path: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, Faults> {
+    let mut found = Found::default();
+    let mut document = document::parse(text, &mut found);
+    // What is left of a document that could not be parsed would only raise faults that are not there.
+    if !found.is_empty() {
+        return Err(found.resolve(path, text));
+    }
+    let sections = raw::Document::NAMES;
+    let warnings = document::overlay(&mut document, environment, sections, &mut found);
+    let raw = raw::Document::read(&document, &fault::Place::Nowhere, &mut found);
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut config = check::check(&raw, folder, &mut found);
+    if !found.is_empty() {
+        return Err(found.resolve(path, text));
+    }
+    config.warnings = warnings;
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let limit = u64::try_from(FILE_BYTES_MAX + 1).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(format!("is larger than {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+}
+
+impl Threads {
+    /// A layout for these CPUs: one in eight for connections and the rest for workers; with two, one each;
+    /// a lone CPU does both.
+    #[must_use]
+    pub fn auto(allowed: &[usize]) -> Self {
+        let io = allowed.len().div_ceil(8).max(1).min(allowed.len());
+        let (io, verify) = allowed.split_at(io);
+        Self {
+            io: io.to_vec(),
+            verify: if verify.is_empty() { io } else { verify }.to_vec(),
+        }
+    }
+}

@@ -4,15 +4,44 @@
 //! digest picks, so that identical tokens in flight meet and are verified once. A worker takes what has
 //! queued, shares its time fairly among peers, and never works longer than about 200 µs before it looks
 //! at its mailbox again. A worker's panic loses no reply.
+//!
+//! The way of a call: [`Engine::ask`] looks every token up (`ask`); what is missing is estimated, admitted
+//! (`budget`) and posted to workers (`worker`), who merge identical tokens (`flights`), choose whom to serve
+//! (`schedule`) and verify a batch; the last answer completes the call (`call`).
+//!
+//! `docs/decisions/0002-engine.md` says why it is made this way.
+#![forbid(unsafe_code)]
+
+mod ask;
+mod budget;
+mod call;
+mod count;
+mod flights;
+mod peer;
+mod schedule;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use peer::Peer;
 
 use crate::cache::{self, Cache};
 use crate::clock::{Clock, Now};
+use crate::limits::{BATCH_COST_NS_MAX, BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX};
 use crate::metrics::Metrics;
 use crate::verdict::Verdict;
 use crate::verify::{PolicyId, Records, Want};
+use budget::Budget;
 use bytes::Bytes;
-use std::sync::Arc;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use schedule::BatchLimits;
+use shared::{Fault, Shared};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
+use worker::{Mail, Worker};
 
 /// How the engine is laid out.
 #[derive(Clone, Debug)]
@@ -29,8 +58,27 @@ pub struct Options {
     pub cache: cache::Options,
 }
 
-/// Who asks: the unit of fairness and quota. One per Unix uid, or per HTTP client address.
-pub struct Peer {}
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cpus: Vec::new(),
+            batch_tokens_max: BATCH_TOKENS_DEFAULT,
+            batch_wait_us: 0,
+            queue_cost_ns_max: QUEUE_COST_NS_DEFAULT,
+            cache: cache::Options::default(),
+        }
+    }
+}
+
+/// Default for the work queued for one worker: what a caller with an ordinary deadline would wait for.
+pub const QUEUE_COST_NS_DEFAULT: u64 = 100_000_000;
+
+/// A peer without a quota of its own may fill this part of all queues, one in so many: no peer alone can
+/// make the engine refuse the others.
+const PEER_QUEUE_PART: u64 = 2;
+
+/// Parcels that a mailbox holds. Work is bounded by its cost long before; this bounds the empty places.
+const MAILBOX_PARCELS_MAX: usize = 4_096;
 
 /// One call: tokens of one peer that are answered together.
 pub struct Call {
@@ -46,12 +94,26 @@ pub struct Call {
     pub deadline: Option<Duration>,
 }
 
-/// Takes the verdicts of one call, in the order of its tokens. Called exactly once, on any thread.
+/// Takes the verdicts of one call, in the order of its tokens. Called at most once, on a worker's thread,
+/// which has other callers to serve: it must not block.
 pub type Reply = Box<dyn FnOnce(Vec<Verdict>) + Send>;
 
-/// The running engine. Clones are handles to the same one.
+/// The running engine. Clones are handles to the same one; when the last is dropped, the workers finish
+/// what was accepted and end.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    mailboxes: Vec<Sender<Mail>>,
+    threads: Mutex<Threads>,
+}
+
+struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    /// Carries nothing; it disconnects when the last worker has ended.
+    ended: Receiver<()>,
+}
 
 /// The engine could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -72,58 +134,158 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Spawn`].
     pub fn start(
-        _options: &Options,
-        _records: Arc<Records>,
-        _clock: Clock,
-        _metrics: Arc<Metrics>,
+        options: &Options,
+        records: Arc<Records>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, EngineError> {
-        todo!()
+        Self::start_with_fault(options, records, clock, metrics, None)
+    }
+
+    /// [`Self::start`], with something that goes wrong while a batch is verified.
+    fn start_with_fault(
+        options: &Options,
+        records: Arc<Records>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        fault: Option<Fault>,
+    ) -> Result<Self, EngineError> {
+        let places = places(&options.cpus);
+        let queues = (0..places.len())
+            .map(|_| Arc::new(Budget::new(options.queue_cost_ns_max)))
+            .collect();
+        let shared = Arc::new(Shared::new(options, records, clock, metrics, queues, fault));
+        let limits = BatchLimits {
+            tokens_max: options.batch_tokens_max.clamp(1, BATCH_TOKENS_MAX),
+            cost_ns_max: BATCH_COST_NS_MAX,
+        };
+        let company_wait = Duration::from_micros(options.batch_wait_us);
+        let (alive, ended) = crossbeam_channel::bounded(0);
+        let mut mailboxes = Vec::with_capacity(places.len());
+        let mut handles = Vec::with_capacity(places.len());
+        for (index, cpu) in places.into_iter().enumerate() {
+            let (sender, mailbox) = crossbeam_channel::bounded(MAILBOX_PARCELS_MAX);
+            let worker = Worker {
+                index,
+                shared: Arc::clone(&shared),
+                mailbox,
+                limits,
+                company_wait,
+                _alive: alive.clone(),
+            };
+            // A worker that was started before one that could not be ends with its mailbox.
+            let handle = worker
+                .spawn(cpu)
+                .map_err(|cause| EngineError::Spawn { index, cause })?;
+            mailboxes.push(sender);
+            handles.push(handle);
+        }
+        Ok(Self(Arc::new(Inner {
+            shared,
+            mailboxes,
+            threads: Mutex::new(Threads { handles, ended }),
+        })))
     }
 
     /// Answers a call: at once, as the return value, when the cache or the tokens' own malformation decide
-    /// every token on this thread; otherwise `None`, and `reply` is called exactly once when the workers are
-    /// done, the deadline has passed, or the engine refuses for load.
+    /// every token on this thread, or load forbids to queue them; `reply` is then dropped uncalled.
+    /// Otherwise `None`, and `reply` is called exactly once, on a worker's thread, when the last token has
+    /// been verified or refused. A token whose deadline passes while it is queued is answered `deadline`
+    /// when its turn comes, and never verified.
     pub fn ask(
         &self,
-        _call: Call,
-        _now: Now,
-        _reply: impl FnOnce(Vec<Verdict>) + Send + 'static,
+        call: Call,
+        now: Now,
+        reply: impl FnOnce(Vec<Verdict>) + Send + 'static,
     ) -> Option<Vec<Verdict>> {
-        todo!()
+        ask::ask(&self.0.shared, &self.0.mailboxes, call, now, reply)
+    }
+
+    /// Adds the verdicts of one call to the counters, by issuer, algorithm, reason and transport.
+    pub fn count(&self, transport: &'static str, verdicts: &[Verdict]) {
+        count::count(&self.0.shared.metrics, transport, verdicts);
     }
 
     /// Swaps the records. Calls in flight finish under the snapshot they began with.
-    pub fn set_records(&self, _records: Arc<Records>) {
-        todo!()
+    pub fn set_records(&self, records: Arc<Records>) {
+        self.0.shared.records.store(records);
     }
 
     /// The current records.
     #[must_use]
     pub fn records(&self) -> Arc<Records> {
-        todo!()
+        self.0.shared.records.load_full()
+    }
+
+    /// Tells `hook` the name of an issuer whose keys should be looked at again, each time a token names a
+    /// `kid` that they do not have. It runs on a worker's thread and must not block. Only the first hook
+    /// counts; returns whether this was it.
+    pub fn on_missing_key(&self, hook: impl Fn(&Arc<str>) + Send + Sync + 'static) -> bool {
+        self.0.shared.missing_key.set(Box::new(hook)).is_ok()
     }
 
     /// The clock all decisions use.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        todo!()
+        &self.0.shared.clock
     }
 
     /// The cache, for metrics.
     #[must_use]
     pub fn cache(&self) -> &Cache {
-        todo!()
+        &self.0.shared.cache
+    }
+
+    /// Number of workers.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.0.mailboxes.len()
     }
 
     /// A peer with a quota of queued work in nanoseconds of estimated cost (`None`: the engine's default).
+    /// While anyone holds it, the same name is the same peer, and the quota asked for last counts.
     #[must_use]
-    pub fn peer(&self, _name: &str, _queue_cost_ns_max: Option<u64>) -> Arc<Peer> {
-        todo!()
+    pub fn peer(&self, name: &str, queue_cost_ns_max: Option<u64>) -> Arc<Peer> {
+        let shared = &self.0.shared;
+        let quota = queue_cost_ns_max.unwrap_or(shared.peer_cost_ns_max);
+        shared.peers.get(name, quota)
     }
 
     /// Stops taking calls, answers all that were accepted, and joins the workers. Returns false if that
     /// took longer than `patience`.
-    pub fn drain(&self, _patience: Duration) -> bool {
-        todo!()
+    pub fn drain(&self, patience: Duration) -> bool {
+        self.0.shared.draining.store(true, Ordering::Release);
+        let mut threads = self
+            .0
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for mailbox in &self.0.mailboxes {
+            // A full mailbox is emptied by a worker that will then find `draining` set itself; one that
+            // nobody reads any more needs no telling.
+            let _ = mailbox.try_send(Mail::Wake);
+        }
+        let all_ended = threads.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        if all_ended {
+            for handle in threads.handles.drain(..) {
+                let _ = handle.join();
+            }
+        }
+        all_ended
     }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({} workers)", self.workers())
+    }
+}
+
+/// The CPU of each worker, or none where the system may choose.
+fn places(cpus: &[usize]) -> Vec<Option<usize>> {
+    if cpus.is_empty() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        return vec![None; cores.saturating_sub(1).max(1)];
+    }
+    cpus.iter().copied().map(Some).collect()
 }

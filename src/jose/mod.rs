@@ -6,13 +6,17 @@
 mod algorithm;
 mod claims;
 mod compact;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
+mod inspect;
 mod jwk;
 
 pub use algorithm::Algorithm;
 pub use claims::{Claims, NumericDate};
 pub use compact::CompactJws;
 pub use header::Header;
+pub use inspect::{Inspection, inspect};
 pub use jwk::{Curve, Jwk, JwkSet, KeyUse, Skipped, danger};
 
 /// Why a token could not be read. `verify` maps each to its refusal.

@@ -1,9 +1,10 @@
 //! The plan in `lib.rs` is the law: a room imports only from floors below its own. This test reads the plan
 //! and the sources, and fails on an import that climbs or crosses.
 
+use super::rust_files;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Room by name, with its floor; ground is 0.
 type Plan = BTreeMap<String, u32>;
@@ -66,9 +67,12 @@ fn unsafe_lives_where_the_plan_says() {
     for file in rust_files(&source) {
         let text = fs::read_to_string(&file).expect("a source file");
         let name = file.strip_prefix(&source).expect("below src");
-        let uses_unsafe = text.lines().map(code_of).any(|line| {
-            line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl")
-        });
+        // Spelled in two parts, so that this file does not find itself.
+        let marks = ["{", "fn", "impl"].map(|what| format!("unsafe {what}"));
+        let uses_unsafe = text
+            .lines()
+            .map(code_of)
+            .any(|line| marks.iter().any(|mark| line.contains(mark)));
         let at_home = UNSAFE_ADDRESSES.iter().any(|home| name.starts_with(home));
         assert!(
             !uses_unsafe || at_home,
@@ -102,19 +106,6 @@ fn module_of(line: &str) -> Option<&str> {
     line.strip_prefix("pub mod ")
         .or_else(|| line.strip_prefix("mod "))?
         .strip_suffix(';')
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files
 }
 
 /// The room a file belongs to; `None` for the street door, the command line and these tests, which stand

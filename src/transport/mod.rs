@@ -3,6 +3,19 @@
 //! decides, and it cannot choose a laxer path.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+mod budget;
+pub mod client;
+pub mod grpc;
+pub mod http;
+pub mod peers;
+pub mod sniff;
+mod tally;
+pub mod tcp;
+pub mod tls;
+pub mod uds;
+pub mod wire;
+
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use std::sync::Arc;

@@ -315,3 +315,15 @@ fn unsigned(object: &Object<'_>, name: &str) -> Result<Option<Secret>, &'static 
 fn encoded(octets: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(base64url::encode_string(octets))
 }
+
+/// Whether a secret is a key's text or DER. Everyone knows a public key, so as an HMAC secret it would let
+/// everyone forge (RFC 8725 §2.1, CVE-2015-9235).
+pub(super) fn is_text_of_a_key(secret: &[u8]) -> bool {
+    let text = secret.trim_ascii_start();
+    let holds = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
+    holds(b"-----BEGIN ")
+        || text.starts_with(b"ssh-")
+        || text.starts_with(b"ecdsa-sha2-")
+        || (text.starts_with(b"{") && holds(b"\"kty\""))
+        || spki::SubjectPublicKeyInfoRef::try_from(secret).is_ok()
+}

@@ -126,6 +126,9 @@ impl Jwk {
             Material::Rsa(rsa) => VerifyingKey::rsa(scheme, &rsa.n, &rsa.e),
             Material::Ec(ec) => VerifyingKey::ec(scheme, &ec.x, &ec.y),
             Material::Ed25519 { x, .. } => VerifyingKey::ed25519(x),
+            Material::Oct { k } if material::is_text_of_a_key(k) => {
+                Err(KeyError::Malformed("the secret is the text of a key"))
+            }
             Material::Oct { k } => VerifyingKey::hmac(scheme, k),
         }
     }

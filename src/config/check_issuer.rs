@@ -1,0 +1,334 @@
+//! Checks issuers: whom to trust, for what, and where the keys come from.
+#![forbid(unsafe_code)]
+
+use super::check::{Checker, milliseconds, optional_texts, texts};
+use super::fault::{Place, shown};
+use super::section::At;
+use super::setting::{AnyOr, FilePath, InlineJwks, List, Text, Types};
+use super::{Issuer, raw};
+use crate::crypto::Scheme;
+use crate::jose::{Algorithm, JwkSet};
+use crate::keys::Owner;
+use crate::limits::ISSUERS_MAX;
+use crate::policy::{Accepted, Policy, TokenTypes};
+use crate::upstream::{self, Endpoint, Files, Remote, Source, UriFault};
+use crate::verify::IssuerMatch;
+use http::Uri;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Checks every issuer, alone and beside the others.
+pub(super) fn issuers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<Issuer> {
+    if raw.issuer.is_empty() {
+        checker.found.push(
+            &Place::Nowhere,
+            "no [[issuer]] is configured, so every token would be refused; name one whose tokens to \
+             trust",
+        );
+    }
+    if let Some(At { place, .. }) = raw.issuer.get(ISSUERS_MAX) {
+        checker
+            .found
+            .push(place, format!("more than {ISSUERS_MAX} issuers"));
+        return Vec::new();
+    }
+    let mut names = HashMap::new();
+    let mut matches = HashMap::new();
+    let mut anyone: Option<Place> = None;
+    let mut issuers = Vec::with_capacity(raw.issuer.len());
+    for At {
+        value: issuer,
+        place,
+    } in &raw.issuer
+    {
+        if let Some(name) = &issuer.name {
+            checker.unique(&mut names, "the issuer name", &name.value.0, &name.place);
+        }
+        match issuer.issuer.as_ref().map(|iss| (&iss.value, &iss.place)) {
+            Some((AnyOr::These(Text(iss)), place)) => {
+                checker.unique(&mut matches, "the `iss`", iss, place);
+            }
+            Some((AnyOr::Any, place)) if anyone.is_some() => {
+                checker.found.push(
+                    place,
+                    "another issuer has issuer = \"any\" already, and only one can be asked",
+                );
+            }
+            Some((AnyOr::Any, place)) => anyone = Some(place.clone()),
+            None => {}
+        }
+        let token_bytes_max = raw.limits.token_bytes_max.value.usize();
+        issuers.extend(one(issuer, place, token_bytes_max, checker));
+    }
+    issuers
+}
+
+fn one(
+    raw: &raw::Issuer,
+    place: &Place,
+    token_bytes_max: usize,
+    checker: &mut Checker<'_>,
+) -> Option<Issuer> {
+    let algorithms = raw.algorithms.as_ref();
+    let source = source(raw, place, checker);
+    if let (Some(algorithms), Some((source, _))) = (algorithms, &source) {
+        fit(&algorithms.value, source, checker);
+    }
+    let name: Arc<str> = (&*raw.name.as_ref()?.value.0).into();
+    let tenant = raw.tenant.as_ref().map(|tenant| (&*tenant.value.0).into());
+    let tenant: Arc<str> = tenant.unwrap_or_else(|| name.clone());
+    let schemes = schemes(&algorithms?.value);
+    let (source, source_place) = source?;
+    let owner = Owner {
+        issuer: name.clone(),
+        tenant: tenant.clone(),
+    };
+    read_keys(&owner, &source, &schemes, &source_place, checker);
+    Some(Issuer {
+        name,
+        tenant,
+        iss: match &raw.issuer.as_ref()?.value {
+            AnyOr::Any => IssuerMatch::Any,
+            AnyOr::These(Text(iss)) => IssuerMatch::Exact(iss.clone()),
+        },
+        policy: Policy {
+            schemes,
+            audiences: accepted(&raw.audiences.as_ref()?.value),
+            types: match &raw.types.value {
+                Types::Any => TokenTypes::Any,
+                Types::AccessToken => TokenTypes::AccessToken,
+                Types::These(list) => TokenTypes::OneOf(texts(list)),
+            },
+            leeway_seconds: raw.leeway_seconds.value.0,
+            required_claims: optional_texts(raw.required_claims.as_ref()),
+            expiry_required: raw.require_expiry.value,
+            lifetime_seconds_max: raw.lifetime_seconds_max.as_ref().map(|max| max.value.0),
+            age_seconds_max: raw.age_seconds_max.as_ref().map(|max| max.value.0),
+            bound_tokens_as_bearer: raw.bound_tokens_as_bearer.value,
+        },
+        token_bytes_max: raw
+            .token_bytes_max
+            .as_ref()
+            .map_or(token_bytes_max, |max| max.value.usize()),
+        source,
+    })
+}
+
+fn accepted(raw: &AnyOr<List<Text>>) -> Accepted {
+    match raw {
+        AnyOr::Any => Accepted::Any,
+        AnyOr::These(list) => Accepted::OneOf(texts(list)),
+    }
+}
+
+/// `EdDSA` and `Ed25519` are two names of one scheme, so a list of both is a list of one.
+fn schemes(algorithms: &List<Algorithm>) -> Vec<Scheme> {
+    let mut schemes = Vec::new();
+    for At { value, .. } in &algorithms.0 {
+        if !schemes.contains(&value.scheme()) {
+            schemes.push(value.scheme());
+        }
+    }
+    schemes
+}
+
+/// Exactly one source of keys, with the place it was written at.
+fn source(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option<(Source, Place)> {
+    const WAYS: &str = "jwks_uri, discovery = true, jwks_file, jwks, pem_file or secret_file";
+    let mut given: Vec<(&'static str, &Place)> = Vec::new();
+    given.extend(raw.jwks_uri.as_ref().map(|at| ("jwks_uri", &at.place)));
+    given.extend(
+        raw.discovery
+            .value
+            .then_some(("discovery", &raw.discovery.place)),
+    );
+    given.extend(raw.jwks_file.as_ref().map(|at| ("jwks_file", &at.place)));
+    given.extend(raw.jwks.as_ref().map(|at| ("jwks", &at.place)));
+    given.extend(raw.pem_file.as_ref().map(|at| ("pem_file", &at.place)));
+    given.extend(
+        raw.secret_file
+            .as_ref()
+            .map(|at| ("secret_file", &at.place)),
+    );
+    match given[..] {
+        [] => {
+            checker
+                .found
+                .push(place, format!("the issuer has no keys: give one of {WAYS}"));
+            return None;
+        }
+        [_] => {}
+        [(first, _), (second, place), ..] => {
+            checker.found.push(
+                place,
+                format!("`{first}` and `{second}` are both given: keys come from one source only"),
+            );
+            return None;
+        }
+    }
+    let (_, place) = given[0];
+    let source = if let Some(uri) = &raw.jwks_uri {
+        let uri = fetchable(&uri.value.0, raw, place, checker)?;
+        remote(Endpoint::Jwks(uri), raw, checker)
+    } else if raw.discovery.value {
+        remote(discovery(raw, place, checker)?, raw, checker)
+    } else if let Some(path) = &raw.jwks_file {
+        Source::Files(Files::Jwks(checker.path(&path.value)))
+    } else if let Some(At {
+        value: InlineJwks(json),
+        ..
+    }) = &raw.jwks
+    {
+        Source::Inline(json.as_str().into())
+    } else if let Some(paths) = &raw.pem_file {
+        Source::Files(Files::Pem(resolve(&paths.value.0, checker)))
+    } else {
+        let paths = raw.secret_file.as_ref()?;
+        Source::Files(Files::Secret(resolve(&paths.value.0, checker)))
+    };
+    Some((source, place.clone()))
+}
+
+fn resolve(paths: &[At<FilePath>], checker: &Checker<'_>) -> Vec<PathBuf> {
+    paths.iter().map(|path| checker.path(&path.value)).collect()
+}
+
+fn remote(endpoint: Endpoint, raw: &raw::Issuer, checker: &mut Checker<'_>) -> Source {
+    Source::Remote(Remote {
+        endpoint,
+        refresh: Duration::from_secs(raw.refresh_seconds.value.u64()),
+        timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
+        ca_file: raw.ca_file.as_ref().map(|path| checker.readable(path)),
+        allow_redirect: raw.allow_redirect.value,
+        allow_private_address: raw.allow_private_address.value,
+        allow_insecure_loopback: raw.allow_insecure_loopback.value,
+    })
+}
+
+fn discovery(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option<Endpoint> {
+    let AnyOr::These(Text(issuer)) = &raw.issuer.as_ref()?.value else {
+        checker.found.push(
+            place,
+            "discovery needs the issuer's URL, but issuer = \"any\"; give jwks_uri instead",
+        );
+        return None;
+    };
+    // OpenID Connect Discovery 1.0 §4.1: a trailing slash is removed before the path is appended.
+    let base = issuer.strip_suffix('/').unwrap_or(issuer);
+    let document = format!("{base}/.well-known/openid-configuration");
+    let document = fetchable(&document, raw, place, checker)?;
+    Some(Endpoint::Discovery {
+        issuer: issuer.clone(),
+        document,
+    })
+}
+
+/// A URL that we may fetch keys from (RFC 8725 §3.10: what it names decides whom we trust).
+fn fetchable(
+    text: &str,
+    raw: &raw::Issuer,
+    place: &Place,
+    checker: &mut Checker<'_>,
+) -> Option<Uri> {
+    let checked = upstream::check_uri(
+        text,
+        raw.allow_insecure_loopback.value,
+        raw.allow_private_address.value,
+    );
+    match checked {
+        Ok(uri) => Some(uri),
+        Err(fault) => {
+            // What may be a password is not repeated.
+            let shown = match fault {
+                UriFault::Credentials => "the URL".to_owned(),
+                _ => shown(text),
+            };
+            checker.found.push(place, format!("{shown} {fault}"));
+            None
+        }
+    }
+}
+
+/// Secrets and public keys never serve the same issuer: a public key that passes for an HMAC secret is
+/// the oldest forgery there is (RFC 8725 §2.1).
+fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>) {
+    let from_secrets = matches!(source, Source::Files(Files::Secret(_)));
+    let mut seen: Vec<Algorithm> = Vec::new();
+    for At { value, place } in &algorithms.0 {
+        let symmetric = matches!(
+            value,
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512
+        );
+        if symmetric && !from_secrets {
+            checker.found.push(
+                place,
+                format!("{value} is checked with a secret, and secrets come from secret_file only"),
+            );
+        }
+        if !symmetric && from_secrets {
+            checker.found.push(
+                place,
+                format!("{value} is checked with a public key, but this issuer has secret_file"),
+            );
+        }
+        if seen.contains(value) {
+            checker
+                .found
+                .push(place, format!("{value} is listed twice"));
+        }
+        seen.push(*value);
+    }
+}
+
+/// Reads the keys that are at hand, so that a broken file is a fault now and not an outage later.
+fn read_keys(
+    owner: &Owner,
+    source: &Source,
+    schemes: &[Scheme],
+    place: &Place,
+    checker: &mut Checker<'_>,
+) {
+    let jwks = match source {
+        Source::Remote(_) => return,
+        Source::Files(files) => match files.read() {
+            Ok(read) => Ok(read.jwks),
+            Err(error) => Err(error.to_string()),
+        },
+        Source::Inline(json) => inline(json),
+    };
+    let usable = jwks.and_then(|jwks| {
+        upstream::pin(owner, &jwks, schemes).map_err(|error| match source {
+            Source::Files(files) => {
+                let paths: Vec<String> = files
+                    .paths()
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                format!("{}: {error}", paths.join(", "))
+            }
+            _ => error.to_string(),
+        })
+    });
+    if let Err(fault) = usable {
+        checker.found.push(place, fault);
+    }
+}
+
+/// An inline set must be public: the configuration is no place for secrets.
+fn inline(json: &str) -> Result<JwkSet, String> {
+    const PRIVATE: [&str; 2] = ["d", "k"];
+    let value: serde_json::Value =
+        serde_json::from_str(json).map_err(|_| "is not a JWK Set: not JSON".to_owned())?;
+    let keys = value.get("keys").and_then(serde_json::Value::as_array);
+    for (index, key) in keys.into_iter().flatten().enumerate() {
+        if PRIVATE.iter().any(|member| key.get(member).is_some()) {
+            return Err(format!(
+                "key {index} is private or secret, and the configuration is no place for it; leave \
+                 public members only, or use secret_file"
+            ));
+        }
+    }
+    JwkSet::parse(json.as_bytes()).map_err(|error| error.to_string())
+}

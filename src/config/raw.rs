@@ -1,0 +1,250 @@
+//! The settings as they are written: the one list of what can be set, with types and defaults.
+//! `docs/config.schema.json` is made from it, and `docs/configuration.md` is held against it.
+#![forbid(unsafe_code)]
+
+use super::section::section;
+use super::setting::{
+    Address, AnyOr, Count, CpuList, FilePath, InlineJwks, List, LogFormat, LogLevel, Mode, Name,
+    OneOrMany, Text, Types,
+};
+use crate::jose::Algorithm;
+use crate::limits::{
+    BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
+    TOKEN_BYTES_DEFAULT, TOKEN_BYTES_MAX,
+};
+
+const DAY_SECONDS: i64 = 86_400;
+const YEAR_SECONDS: i64 = 366 * DAY_SECONDS;
+
+section! {
+    /// The configuration of jotd.
+    struct Document {
+        /// Which CPUs do what.
+        section threads: Threads;
+        /// How tokens are gathered into batches.
+        section batch: Batch;
+        /// The cache of tokens already verified.
+        section cache: Cache;
+        /// Where callers come in.
+        section listen: Listen;
+        /// Bounds on what callers may send and keep open.
+        section limits: Limits;
+        /// What is logged, and how.
+        section log: Log;
+        /// A trusted issuer.
+        sections issuer: Issuer;
+        /// A named set of further demands that a caller may ask for. It narrows, and never widens.
+        sections policy: RequestPolicy;
+        /// Who may ask on the Unix socket. Without any, everyone whom the socket's permissions let in.
+        sections peer: Peer;
+    }
+}
+
+section! {
+    /// Which CPUs do what.
+    struct Threads {
+        /// CPUs for the threads that read and write connections, one thread each.
+        default io: CpuList = "auto";
+        /// CPUs for the workers that verify, one pinned worker each.
+        default verify: CpuList = "auto";
+    }
+}
+
+section! {
+    /// How tokens are gathered into batches.
+    struct Batch {
+        /// Most tokens a worker verifies before it looks at its mailbox again.
+        default max_tokens: Count<1, { BATCH_TOKENS_MAX as i64 }> = BATCH_TOKENS_DEFAULT as i64;
+        /// How long a worker waits for company, in microseconds. 0 takes what has queued and never waits.
+        default max_wait_us: Count<0, 10_000> = 0;
+    }
+}
+
+section! {
+    /// The cache of tokens already verified.
+    struct Cache {
+        /// Most tokens remembered.
+        default capacity: Count<64, 268_435_456> = 262_144;
+        /// Number of independently locked parts, a power of two.
+        default shards: Count<1, 4096> = 64;
+        /// Most of the capacity that one tenant may hold, in percent. Unset: 100 with one tenant, else 50.
+        optional share_percent_max: Count<1, 100>;
+    }
+}
+
+section! {
+    /// Where callers come in.
+    struct Listen {
+        /// Path of the Unix socket, or "off".
+        default socket: FilePath = "/run/jotd/jotd.sock";
+        /// Permissions of the Unix socket, in octal.
+        default socket_mode: Mode = "0660";
+        /// Group that owns the Unix socket, by name or number. Unset: the group jotd runs as.
+        optional socket_group: Name;
+        /// Address for HTTP/1.1, HTTP/2 and gRPC, or "off".
+        default http: Address = "127.0.0.1:8484";
+        /// Address for metrics, health and reload, or "off".
+        default admin: Address = "127.0.0.1:8485";
+        /// Lets `http` listen beyond loopback without TLS: tokens then cross the network in clear.
+        default allow_plaintext: bool = false;
+        /// Lets `admin` listen beyond loopback: whoever reaches it may read metrics and reload.
+        default allow_remote_admin: bool = false;
+        /// TLS for `http`.
+        section tls: Tls;
+    }
+}
+
+section! {
+    /// TLS for `http`.
+    struct Tls {
+        /// The server's certificate chain, in PEM.
+        optional cert_file: FilePath;
+        /// The server's private key, in PEM.
+        optional key_file: FilePath;
+        /// Certificates of authorities, in PEM, one of which must have issued each client's certificate.
+        optional client_ca_file: FilePath;
+    }
+}
+
+section! {
+    /// Bounds on what callers may send and keep open.
+    struct Limits {
+        /// Most open connections over all transports.
+        default connections_max: Count<1, 1_000_000> = 10_000;
+        /// Most open connections of one peer: a Unix user, or an address.
+        default connections_per_peer_max: Count<1, 1_000_000> = 4_096;
+        /// Most calls that one connection may have in flight.
+        default calls_in_flight_max: Count<1, 65_536> = 128;
+        /// Time for a hello, a TLS handshake or a request head, in milliseconds.
+        default handshake_ms: Count<10, 60_000> = 5_000;
+        /// Time to finish a frame or body once begun, and to take a reply, in milliseconds.
+        default stall_ms: Count<10, 600_000> = 10_000;
+        /// Time an idle connection is kept, in milliseconds.
+        default idle_ms: Count<100, 86_400_000> = 60_000;
+        /// Largest HTTP body, in bytes.
+        default body_bytes_max: Count<1_024, 67_108_864> = 4_194_304;
+        /// Longest compact token, in bytes.
+        default token_bytes_max: Count<256, { TOKEN_BYTES_MAX as i64 }> = TOKEN_BYTES_DEFAULT as i64;
+        /// Deadline of a question that names none, in milliseconds.
+        default deadline_ms: Count<1, 60_000> = 1_000;
+        /// Most work queued for one worker, in milliseconds of its time, before it answers `overloaded`.
+        default queue_ms: Count<1, 10_000> = 100;
+        /// Time that questions in flight get to be answered when jotd stops, in milliseconds.
+        default drain_ms: Count<0, 600_000> = 10_000;
+    }
+}
+
+section! {
+    /// What is logged, and how.
+    struct Log {
+        /// The least level that is logged.
+        default level: LogLevel = "info";
+        /// How lines look.
+        default format: LogFormat = "human";
+    }
+}
+
+section! {
+    /// A trusted issuer.
+    struct Issuer {
+        /// What metrics, logs and verdicts call it.
+        required name: Name = "every issuer has a name of its own, like name = \"acme\"";
+        /// The exact `iss` of its tokens, or "any".
+        required issuer: AnyOr<Text> =
+            "write the exact `iss` of its tokens, or issuer = \"any\" to leave it unchecked";
+        /// The tenant it belongs to. Unset: its name.
+        optional tenant: Name;
+        /// Keys: the https URL of its JWK Set.
+        optional jwks_uri: Text;
+        /// Keys: finds `jwks_uri` through `{issuer}/.well-known/openid-configuration`.
+        default discovery: bool = false;
+        /// Keys: a file with a JWK Set, watched for changes.
+        optional jwks_file: FilePath;
+        /// Keys: a JWK Set of public keys written right here, as JSON in a string or as a table.
+        optional jwks: InlineJwks;
+        /// Keys: one or several files with a public key or certificate each, in PEM, watched for changes.
+        optional pem_file: OneOrMany<FilePath>;
+        /// Keys: one or several files with an HMAC secret each, watched for changes. All are tried, so a
+        /// secret is rotated by listing the old one beside the new.
+        optional secret_file: OneOrMany<FilePath>;
+        /// Accepted audiences, one of which a token's `aud` must name, or "any".
+        required audiences: AnyOr<List<Text>> =
+            "list what `aud` may name, or write audiences = \"any\" to leave it unchecked";
+        /// Accepted signature algorithms. A key that names none itself is pinned to the first that fits.
+        required algorithms: List<Algorithm> =
+            "list what the issuer signs with, like algorithms = [\"ES256\"]";
+        /// Accepted values of `typ`, one of which must then be written in the token; "access_token" for none,
+        /// `JWT` and `at+jwt`; or "any".
+        default types: Types = "access_token";
+        /// Tolerance on `exp`, `nbf` and `iat`, in seconds.
+        default leeway_seconds: Count<0, LEEWAY_SECONDS_MAX> = LEEWAY_SECONDS_DEFAULT;
+        /// Claims that must be present.
+        optional required_claims: List<Text>;
+        /// Longest accepted life, `exp` minus `iat`, in seconds. Unset: unchecked.
+        optional lifetime_seconds_max: Count<1, YEAR_SECONDS>;
+        /// Longest accepted age, now minus `iat`, in seconds. Unset: unchecked.
+        optional age_seconds_max: Count<1, YEAR_SECONDS>;
+        /// Whether `exp` must be present.
+        default require_expiry: bool = true;
+        /// Lets a token that is bound to a key (`cnf`) pass for whoever bears it.
+        default bound_tokens_as_bearer: bool = false;
+        /// Longest compact token of this issuer, in bytes. Unset: as in [limits].
+        optional token_bytes_max: Count<256, { TOKEN_BYTES_MAX as i64 }>;
+        /// How often a JWK Set is fetched again, in seconds, where the answer does not ask for sooner.
+        default refresh_seconds: Count<30, DAY_SECONDS> = 300;
+        /// Time for a whole fetch, in milliseconds.
+        default fetch_timeout_ms: Count<100, 60_000> = 5_000;
+        /// Certificates of authorities, in PEM, to trust for fetches instead of the system's.
+        optional ca_file: FilePath;
+        /// Lets a fetch follow one redirect, if it stays at the same origin.
+        default allow_redirect: bool = false;
+        /// Lets the URL's host resolve to a private or loopback address.
+        default allow_private_address: bool = false;
+        /// Lets the URL be http:// when its host is loopback, for development.
+        default allow_insecure_loopback: bool = false;
+    }
+}
+
+section! {
+    /// A named set of further demands that a caller may ask for. It narrows, and never widens.
+    struct RequestPolicy {
+        /// What callers call it.
+        required name: Name = "every policy has a name of its own, like name = \"payments\"";
+        /// Accepted issuers, by name. Unset: every one.
+        optional issuers: List<Name>;
+        /// `aud` must name one of these as well.
+        optional audiences: List<Text>;
+        /// `typ` must be one of these as well.
+        optional types: List<Text>;
+        /// Claims that must be present as well.
+        optional required_claims: List<Text>;
+        /// Scopes that must all be granted.
+        optional scopes: List<Text>;
+        /// Longest accepted age, now minus `iat`, in seconds.
+        optional age_seconds_max: Count<1, YEAR_SECONDS>;
+    }
+}
+
+section! {
+    /// Who may ask on the Unix socket. The first entry that fits decides; whom none fits is refused.
+    struct Peer {
+        /// Fits processes of this user, by number.
+        optional uid: Count<0, { u32::MAX as i64 }>;
+        /// Fits processes of this user, by name.
+        optional user: Name;
+        /// Fits processes whose effective group this is, by number.
+        optional gid: Count<0, { u32::MAX as i64 }>;
+        /// Fits processes whose effective group this is, by name.
+        optional group: Name;
+        /// Whether they may ask at all.
+        default allow: bool = true;
+        /// The policy of questions that name none. The peer may then name no other, unless in `policies`.
+        optional policy: Name;
+        /// The policies that the peer may name. Unset: all, or with `policy` only that one.
+        optional policies: List<Name>;
+        /// Most work they may have queued for one worker, in milliseconds of its time. Unset: as in [limits].
+        optional queue_ms: Count<1, 10_000>;
+        /// Most connections they may have open. Unset: as in [limits].
+        optional connections_max: Count<1, 1_000_000>;
+    }
+}

@@ -1,0 +1,226 @@
+//! The asking thread's part: answer what the cache knows, send the rest on its way.
+//!
+//! A call of hits costs its digests and look-ups, one allocation for the verdicts, and little more: this is
+//! the path that nearly every token takes.
+#![forbid(unsafe_code)]
+
+use super::Call;
+use super::call::{Pending, Ticket};
+use super::shared::Shared;
+use super::worker::Mail;
+use crate::cache::Digest;
+use crate::clock::{self, Now};
+use crate::verdict::{Unavailable, Verdict};
+use crate::verify::{self, Question, Records, Want};
+use bytes::Bytes;
+use crossbeam_channel::Sender;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Tokens whose digests are computed together: enough to fill the widest lanes several times over.
+const WINDOW: usize = 64;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Buffers that an asking thread keeps.
+#[derive(Default)]
+struct Scratch {
+    digests: Vec<Digest>,
+    misses: Vec<Miss>,
+}
+
+/// A token the cache does not know.
+struct Miss {
+    index: usize,
+    digest: Digest,
+}
+
+/// See [`super::Engine::ask`].
+pub(super) fn ask(
+    shared: &Arc<Shared>,
+    mailboxes: &[Sender<Mail>],
+    call: Call,
+    now: Now,
+    reply: impl FnOnce(Vec<Verdict>) + Send + 'static,
+) -> Option<Vec<Verdict>> {
+    let records = shared.records.load();
+    let mut verdicts = Vec::with_capacity(call.tokens.len());
+    let mut misses = SCRATCH.with_borrow_mut(|scratch| {
+        look_up(
+            shared,
+            &records,
+            &call,
+            now,
+            &mut scratch.digests,
+            |miss| {
+                scratch.misses.push(miss);
+            },
+            &mut verdicts,
+        );
+        std::mem::take(&mut scratch.misses)
+    });
+    let answer = if misses.is_empty() {
+        let took = clock::since_boot().saturating_sub(now.since_boot);
+        shared.hit_duration.observe(took.as_secs_f64());
+        Some(verdicts)
+    } else {
+        let records = Arc::clone(&records);
+        let pending = Pending::open(
+            call,
+            now,
+            records,
+            verdicts,
+            Box::new(reply),
+            shared.miss_duration.clone(),
+        );
+        dispatch(shared, mailboxes, &pending, now, misses.drain(..));
+        pending.close()
+    };
+    SCRATCH.with_borrow_mut(|scratch| scratch.misses = misses);
+    answer
+}
+
+/// Answers every token that the cache knows. The place of one that it does not is held by `overloaded`.
+fn look_up(
+    shared: &Shared,
+    records: &Records,
+    call: &Call,
+    now: Now,
+    digests: &mut Vec<Digest>,
+    mut missed: impl FnMut(Miss),
+    verdicts: &mut Vec<Verdict>,
+) {
+    let mut hits = 0;
+    let mut look_up = |question: Question<'_>, digest: &Digest| {
+        let verdict = shared.recall(records, question, digest, now);
+        if verdict.is_some() {
+            hits += 1;
+        } else {
+            missed(Miss {
+                index: verdicts.len(),
+                digest: *digest,
+            });
+        }
+        verdicts.push(verdict.unwrap_or(Unavailable::OVERLOADED.into()));
+    };
+    if let [token] = call.tokens.as_slice() {
+        let question = question(call, records, token);
+        look_up(question, &shared.digest_key.digest(question));
+    } else {
+        for tokens in call.tokens.chunks(WINDOW) {
+            let mut questions = [NO_QUESTION; WINDOW];
+            let questions = &mut questions[..tokens.len()];
+            for (place, token) in questions.iter_mut().zip(tokens) {
+                *place = question(call, records, token);
+            }
+            shared.digest_key.digest_many(questions, digests);
+            for (question, digest) in questions.iter().zip(digests.iter()) {
+                look_up(*question, digest);
+            }
+        }
+    }
+    let misses = call.tokens.len() as u64 - hits;
+    if hits > 0 {
+        shared.metrics.cache_hits.inc_by(hits);
+    }
+    if misses > 0 {
+        shared.metrics.cache_misses.inc_by(misses);
+    }
+}
+
+const NO_QUESTION: Question<'static> = Question {
+    token: &[],
+    policy: verify::PolicyId::DEFAULT,
+    want: &Want::Verdict,
+};
+
+/// A token that no issuer would accept for its length is not worth its digest: the empty token stands in,
+/// which is never in the cache.
+fn question<'c>(call: &'c Call, records: &Records, token: &'c Bytes) -> Question<'c> {
+    Question {
+        token: if token.len() <= records.token_bytes_max() {
+            token
+        } else {
+            &[]
+        },
+        policy: call.policy,
+        want: &call.want,
+    }
+}
+
+/// Sends each token that is worth it, and for which there is room, to the worker that its digest picks.
+#[cold]
+fn dispatch(
+    shared: &Shared,
+    mailboxes: &[Sender<Mail>],
+    pending: &Arc<Pending>,
+    now: Now,
+    misses: impl Iterator<Item = Miss>,
+) {
+    let mut parcels: Vec<Vec<(Digest, Ticket)>> = Vec::new();
+    parcels.resize_with(mailboxes.len(), Vec::new);
+    for Miss { index, digest } in misses {
+        let token = &pending.tokens()[index];
+        match verify::estimate_cost_ns(token, pending.records().token_bytes_max()) {
+            Err(refusal) => pending.settle(index, refusal.into()),
+            Ok(cost_ns) => {
+                let worker = pick_worker(&digest, mailboxes.len());
+                match admit(shared, pending, worker, cost_ns, now) {
+                    Err(unavailable) => pending.settle(index, unavailable.into()),
+                    Ok(()) => {
+                        let queue = Arc::clone(&shared.queues[worker]);
+                        parcels[worker].push((digest, pending.ticket(index, cost_ns, queue)));
+                    }
+                }
+            }
+        }
+    }
+    for (mailbox, parcel) in mailboxes.iter().zip(parcels) {
+        if parcel.is_empty() {
+            continue;
+        }
+        let tokens = parcel.len() as u64;
+        // A parcel that is not taken is dropped here, and its tickets with it: they say `overloaded`.
+        if mailbox.try_send(Mail::Parcel(parcel)).is_err() {
+            shared.shed.queue.inc_by(tokens);
+        }
+    }
+}
+
+/// Sets room aside for a token, or says why there is none.
+fn admit(
+    shared: &Shared,
+    pending: &Pending,
+    worker: usize,
+    cost_ns: u64,
+    now: Now,
+) -> Result<(), Unavailable> {
+    if shared.draining.load(Ordering::Acquire) {
+        shared.shed.draining.inc();
+        return Err(Unavailable::OVERLOADED);
+    }
+    if pending.is_overdue(now.since_boot) {
+        shared.shed.deadline.inc();
+        return Err(Unavailable::DEADLINE);
+    }
+    if !pending.peer().budget.reserve(cost_ns) {
+        shared.shed.peer.inc();
+        return Err(Unavailable::OVERLOADED);
+    }
+    if !shared.queues[worker].reserve(cost_ns) {
+        pending.peer().budget.release(cost_ns);
+        shared.shed.queue.inc();
+        return Err(Unavailable::OVERLOADED);
+    }
+    Ok(())
+}
+
+/// Identical tokens go to the same worker. The digest is uniform, and the cache uses other bits of it.
+fn pick_worker(digest: &Digest, workers: usize) -> usize {
+    let [.., a, b, c, d] = *digest;
+    let bits = u64::from(u32::from_le_bytes([a, b, c, d]));
+    usize::try_from((bits * workers as u64) >> 32).unwrap_or(0)
+}

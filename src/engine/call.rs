@@ -1,0 +1,211 @@
+//! Bookkeeping of one call: its tokens are answered one by one, by several workers perhaps, and the last
+//! answer completes it.
+//!
+//! Every token that is on its way is held as a [`Ticket`], and a ticket answers when it is dropped. So no
+//! path, not even an unwinding one, can lose a reply.
+#![forbid(unsafe_code)]
+
+use super::budget::Budget;
+use super::{Call, Peer, Reply};
+use crate::clock::{self, Now};
+use crate::verdict::{Unavailable, Verdict};
+use crate::verify::{PolicyId, Question, Records, Want};
+use bytes::Bytes;
+use prometheus_client::metrics::histogram::Histogram;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A call that could not be answered at once.
+pub(super) struct Pending {
+    tokens: Vec<Bytes>,
+    policy: PolicyId,
+    want: Want,
+    deadline: Option<Duration>,
+    arrived: Duration,
+    peer: Arc<Peer>,
+    records: Arc<Records>,
+    duration: Histogram,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    verdicts: Vec<Verdict>,
+    /// Tickets still out, and one for the asking thread while it hands them out.
+    missing: usize,
+    reply: Option<Reply>,
+}
+
+/// One token on its way. Dropping it gives the answer it carries; until told otherwise that is
+/// `overloaded`.
+pub(super) struct Ticket {
+    call: Arc<Pending>,
+    index: usize,
+    verdict: Verdict,
+    cost_ns: u64,
+    queue: Arc<Budget>,
+}
+
+impl Pending {
+    /// Opens a call whose `verdicts` are settled except for those that get a ticket. The asking thread must
+    /// [`Self::close`] it.
+    pub(super) fn open(
+        call: Call,
+        now: Now,
+        records: Arc<Records>,
+        verdicts: Vec<Verdict>,
+        reply: Reply,
+        duration: Histogram,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            tokens: call.tokens,
+            policy: call.policy,
+            want: call.want,
+            deadline: call.deadline,
+            arrived: now.since_boot,
+            peer: call.peer,
+            records,
+            duration,
+            progress: Mutex::new(Progress {
+                verdicts,
+                missing: 1,
+                reply: Some(reply),
+            }),
+        })
+    }
+
+    /// The tokens.
+    pub(super) fn tokens(&self) -> &[Bytes] {
+        &self.tokens
+    }
+
+    /// Who asks.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The snapshot the call began with, and will finish with.
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Whether the caller has stopped waiting.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Settles one verdict that needs no worker.
+    pub(super) fn settle(&self, index: usize, verdict: Verdict) {
+        self.lock().set(index, verdict);
+    }
+
+    /// Sends one token on its way. Its cost has been set aside in the queue's budget and in the peer's.
+    pub(super) fn ticket(
+        self: &Arc<Self>,
+        index: usize,
+        cost_ns: u64,
+        queue: Arc<Budget>,
+    ) -> Ticket {
+        self.lock().missing += 1;
+        Ticket {
+            call: Arc::clone(self),
+            index,
+            verdict: Unavailable::OVERLOADED.into(),
+            cost_ns,
+            queue,
+        }
+    }
+
+    /// All tickets have been handed out. If all are back already, these are the verdicts, and the reply will
+    /// not be called.
+    pub(super) fn close(&self) -> Option<Vec<Verdict>> {
+        self.lock().arrive().map(|(verdicts, _reply)| verdicts)
+    }
+
+    fn deliver(&self, index: usize, verdict: Verdict) {
+        let complete = {
+            let mut progress = self.lock();
+            progress.set(index, verdict);
+            progress.arrive()
+        };
+        if let Some((verdicts, Some(reply))) = complete {
+            let took = clock::since_boot().saturating_sub(self.arrived);
+            self.duration.observe(took.as_secs_f64());
+            // A reply that panics has had its call; the worker and other callers are not to suffer.
+            let _ = catch_unwind(AssertUnwindSafe(|| reply(verdicts)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn set(&mut self, index: usize, verdict: Verdict) {
+        if let Some(place) = self.verdicts.get_mut(index) {
+            *place = verdict;
+        }
+    }
+
+    fn arrive(&mut self) -> Option<(Vec<Verdict>, Option<Reply>)> {
+        self.missing -= 1;
+        (self.missing == 0).then(|| (std::mem::take(&mut self.verdicts), self.reply.take()))
+    }
+}
+
+impl Ticket {
+    /// Answers.
+    pub(super) fn answer(mut self, verdict: impl Into<Verdict>) {
+        self.prepare(verdict.into());
+    }
+
+    /// Sets what the ticket will say when it is dropped.
+    pub(super) fn prepare(&mut self, verdict: Verdict) {
+        self.verdict = verdict;
+    }
+
+    /// What is asked.
+    pub(super) fn question(&self) -> Question<'_> {
+        Question {
+            token: &self.call.tokens[self.index],
+            policy: self.call.policy,
+            want: &self.call.want,
+        }
+    }
+
+    /// The snapshot the call began with, and will finish with.
+    pub(super) fn records(&self) -> &Arc<Records> {
+        &self.call.records
+    }
+
+    /// Who asks, as the scheduler knows it.
+    pub(super) fn peer(&self) -> u64 {
+        self.call.peer.number()
+    }
+
+    /// What the work was estimated to cost.
+    pub(super) fn cost_ns(&self) -> u64 {
+        self.cost_ns
+    }
+
+    /// When the call arrived, as time since boot.
+    pub(super) fn arrived(&self) -> Duration {
+        self.call.arrived
+    }
+
+    /// Whether the caller has stopped waiting.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        self.call.is_overdue(now)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // Room first, then the answer: who is answered may ask again at once.
+        self.queue.release(self.cost_ns);
+        self.call.peer.budget.release(self.cost_ns);
+        let verdict = std::mem::replace(&mut self.verdict, Unavailable::OVERLOADED.into());
+        self.call.deliver(self.index, verdict);
+    }
+}

@@ -1,0 +1,112 @@
+//! Identical tokens in flight meet here, and are verified once.
+//!
+//! Identical means: the same digest, asked under the same records. A caller who asks after a key was
+//! withdrawn is never answered by a question from before.
+#![forbid(unsafe_code)]
+
+use super::call::Ticket;
+use crate::cache::Digest;
+use crate::verify::Records;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many of a flight's tickets are looked at to see whether their peer has it queued already. More
+/// would make a flood of one token quadratic; queueing it twice is harmless.
+const PEERS_LOOKED_AT: usize = 4;
+
+/// Names a flight while it waits. The address stays its own as long as the flight's tickets hold the
+/// records.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct FlightKey {
+    digest: Digest,
+    records: usize,
+}
+
+/// One token, and all who wait for it.
+pub(super) struct Flight {
+    pub(super) digest: Digest,
+    /// Whose question is verified.
+    pub(super) first: Ticket,
+    /// Who else waits for the outcome.
+    pub(super) others: Vec<Ticket>,
+}
+
+/// All flights that wait.
+#[derive(Default)]
+pub(super) struct Flights(HashMap<FlightKey, Flight>);
+
+impl Flights {
+    /// Boards a ticket. The key is returned where it must be queued for the ticket's peer: always, unless
+    /// that peer has it queued already. Each peer queues it, so that nobody waits for another's turn.
+    pub(super) fn board(&mut self, digest: Digest, ticket: Ticket) -> Option<FlightKey> {
+        let key = FlightKey {
+            digest,
+            records: Arc::as_ptr(ticket.records()).addr(),
+        };
+        match self.0.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(Flight {
+                    digest,
+                    first: ticket,
+                    others: Vec::new(),
+                });
+                Some(key)
+            }
+            Entry::Occupied(mut place) => {
+                let flight = place.get_mut();
+                let known = std::iter::once(&flight.first).chain(&flight.others);
+                let queued = known
+                    .take(PEERS_LOOKED_AT)
+                    .any(|known| known.peer() == ticket.peer());
+                flight.others.push(ticket);
+                (!queued).then_some(key)
+            }
+        }
+    }
+
+    /// Whether anybody still waits for a flight. Those who no longer do leave it through `overdue`.
+    pub(super) fn is_live(
+        &mut self,
+        key: &FlightKey,
+        now: Duration,
+        mut overdue: impl FnMut(Ticket),
+    ) -> bool {
+        let Entry::Occupied(mut place) = self.0.entry(*key) else {
+            // It left with another peer's turn.
+            return false;
+        };
+        let flight = place.get_mut();
+        flight
+            .others
+            .extract_if(.., |ticket| ticket.is_overdue(now))
+            .for_each(&mut overdue);
+        if !flight.first.is_overdue(now) {
+            return true;
+        }
+        if let Some(next) = flight.others.pop() {
+            overdue(std::mem::replace(&mut flight.first, next));
+            return true;
+        }
+        overdue(place.remove().first);
+        false
+    }
+
+    /// Takes a flight out, to be verified.
+    pub(super) fn depart(&mut self, key: &FlightKey) -> Option<Flight> {
+        self.0.remove(key)
+    }
+}
+
+impl Flight {
+    /// Number of tickets.
+    pub(super) fn tickets(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// The records all its tickets were asked under.
+    pub(super) fn records(&self) -> &Arc<Records> {
+        self.first.records()
+    }
+}
