@@ -66,7 +66,11 @@ impl Plan {
         let mut plan = Self {
             algs: load.algs.clone(),
             token_bytes: load.token_bytes,
-            working_set: if load.hit_ratio > 0.0 { load.working_set } else { 0 },
+            working_set: if load.hit_ratio > 0.0 {
+                load.working_set
+            } else {
+                0
+            },
             fresh: 0,
             invalid: load.invalid_classes(),
             seed: load.seed,
@@ -90,7 +94,11 @@ impl Plan {
             Some(rate) => rate as f64,
             None => {
                 let verify_ns = self.mean(|alg| {
-                    let signature_bytes = if alg.name().starts_with(['R', 'P']) { 256 } else { 64 };
+                    let signature_bytes = if alg.name().starts_with(['R', 'P']) {
+                        256
+                    } else {
+                        64
+                    };
                     estimated_cost_ns(alg.scheme(), signature_bytes) as f64
                 });
                 // The estimates schedule work and are rough; twice their rate is beyond any kernel here.
@@ -106,7 +114,9 @@ impl Plan {
     fn minted_in(&self, trust: &Trust, seconds: f64) -> Result<usize, SigningError> {
         let mut ns = Vec::new();
         for alg in self.algs.algorithms() {
-            let issuer = trust.issuer(alg).expect("keys are made for every algorithm");
+            let issuer = trust
+                .issuer(alg)
+                .expect("keys are made for every algorithm");
             let minter = Minter::new(issuer, self.now, self.token_bytes)?;
             let mut random = Random::new(self.seed);
             let start = Instant::now();
@@ -126,7 +136,10 @@ impl Plan {
     fn mean(&self, of: impl Fn(Algorithm) -> f64) -> f64 {
         let weights = self.algs.weighted().iter();
         let (sum, total) = weights.fold((0.0, 0.0), |(sum, total), (alg, weight)| {
-            (sum + f64::from(*weight) * of(*alg), total + f64::from(*weight))
+            (
+                sum + f64::from(*weight) * of(*alg),
+                total + f64::from(*weight),
+            )
         });
         sum / total
     }
@@ -155,7 +168,9 @@ pub(crate) fn mint(plan: &Plan, trust: &Trust) -> Result<Corpus, SigningError> {
         .weighted()
         .iter()
         .map(|&(alg, weight)| {
-            let issuer = trust.issuer(alg).expect("keys are made for every algorithm");
+            let issuer = trust
+                .issuer(alg)
+                .expect("keys are made for every algorithm");
             Minter::new(issuer, plan.now, plan.token_bytes).map(|minter| (minter, weight))
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -266,7 +281,10 @@ mod tests {
         };
         let corpus = mint(&plan, &trust).expect("keys sign");
         let layout = &corpus.layout;
-        assert_eq!((layout.working_set.clone(), layout.fresh.clone()), (0..100, 100..230));
+        assert_eq!(
+            (layout.working_set.clone(), layout.fresh.clone()),
+            (0..100, 100..230)
+        );
         assert_eq!(layout.invalid.len(), Class::COUNT - 1);
         for (class, range) in &layout.invalid {
             assert!(range.clone().all(|token| corpus.class(token) == *class));
@@ -300,14 +318,30 @@ mod tests {
             warmup: Duration::from_secs(1),
             ..load()
         };
-        assert_eq!(fresh(&open), 2_525, "a quarter of 10,000, and a hundredth more");
-        let hits = Load { hit_ratio: 1.0, ..load() };
+        assert_eq!(
+            fresh(&open),
+            2_525,
+            "a quarter of 10,000, and a hundredth more"
+        );
+        let hits = Load {
+            hit_ratio: 1.0,
+            ..load()
+        };
         assert_eq!(fresh(&hits), 0);
-        let little_memory = Load { pool_mib: 1, ..load() };
+        let little_memory = Load {
+            pool_mib: 1,
+            ..load()
+        };
         assert_eq!(fresh(&little_memory), 1_024);
-        let no_time = Load { mint_seconds: Duration::ZERO, ..load() };
+        let no_time = Load {
+            mint_seconds: Duration::ZERO,
+            ..load()
+        };
         assert_eq!(fresh(&no_time), 0);
-        let given = Load { pool_tokens: Some(7), ..load() };
+        let given = Load {
+            pool_tokens: Some(7),
+            ..load()
+        };
         assert_eq!(fresh(&given), 7);
     }
 }

@@ -258,8 +258,7 @@ fn threshold(share: f64) -> u64 {
     if share >= 1.0 {
         return u64::MAX;
     }
-    let scaled = (share.max(0.0) * u64::MAX as f64) as u64;
-    scaled
+    (share.max(0.0) * u64::MAX as f64) as u64
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, quick, and the same on every machine. Not for keys.
@@ -396,7 +395,10 @@ mod tests {
             assert!(!picker.fill(4, &mut frame) && frame.is_empty());
         }
         let mut recycling = Picker::new(9, all_fresh, layout().part(0, 500)).recycling();
-        assert!((0..5).all(|_| recycling.pick().is_some()), "two tokens, over and over");
+        assert!(
+            (0..5).all(|_| recycling.pick().is_some()),
+            "two tokens, over and over"
+        );
         used.sort_unstable();
         assert_eq!(used, (100..1_100).collect::<Vec<u32>>());
     }

@@ -56,7 +56,12 @@ impl Server {
         };
         let path = write_configuration(directory, trust, &layout)
             .map_err(|error| ServerError(error.to_string()))?;
-        let program = vec![binary.into(), "serve".into(), "--config".into(), path.into()];
+        let program = vec![
+            binary.into(),
+            "serve".into(),
+            "--config".into(),
+            path.into(),
+        ];
         Self::start(program, cpus, &directory.join("jotd.log"), endpoint)
     }
 

@@ -46,7 +46,10 @@ pub(super) async fn run(island: Island<'_>) -> Result<Record, DriveError> {
 /// The messages that answer some frames.
 pub(super) async fn probe(job: &Job<'_>, frames: &[Vec<u32>]) -> Result<Vec<Vec<u8>>, DriveError> {
     if job.grpc_call == GrpcCall::Stream {
-        return Err(DriveError::new("asking", "the echo does not speak gRPC streams"));
+        return Err(DriveError::new(
+            "asking",
+            "the echo does not speak gRPC streams",
+        ));
     }
     let mut callers = connect(job, 1).await?;
     let caller = callers.first_mut().expect("one connection has a caller");
@@ -54,7 +57,10 @@ pub(super) async fn probe(job: &Job<'_>, frames: &[Vec<u32>]) -> Result<Vec<Vec<
     for frame in frames {
         messages.push(match caller.way {
             Way::Unary => caller.verify(job.corpus, frame).await?.encode_to_vec(),
-            _ => caller.verify_batch(job.corpus, frame).await?.encode_to_vec(),
+            _ => caller
+                .verify_batch(job.corpus, frame)
+                .await?
+                .encode_to_vec(),
         });
     }
     Ok(messages)
@@ -171,7 +177,14 @@ impl Caller for GrpcCaller {
 }
 
 fn refused(status: tonic::Status) -> DriveError {
-    DriveError::new("asking", format!("the server answered {}: {}", status.code(), status.message()))
+    DriveError::new(
+        "asking",
+        format!(
+            "the server answered {}: {}",
+            status.code(),
+            status.message()
+        ),
+    )
 }
 
 /// Tokens are minted in ASCII, the garbage among them too.

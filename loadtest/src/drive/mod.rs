@@ -150,7 +150,10 @@ pub(crate) fn probe(job: &Job<'_>, feed: &mut Feed) -> Result<Vec<u8>, DriveErro
     replies.sort_by_key(Vec::len);
     let middle = replies.len() / 2;
     if replies.is_empty() {
-        return Err(DriveError::new("asking", "there are no tokens to ask about"));
+        return Err(DriveError::new(
+            "asking",
+            "there are no tokens to ask about",
+        ));
     }
     Ok(replies.swap_remove(middle))
 }
@@ -180,6 +183,14 @@ impl Start {
 }
 
 impl Feed {
+    /// The same tokens to come, for a server that remembers nothing.
+    pub(crate) fn recycling(&self) -> Self {
+        match self {
+            Self::Mix(picker) => Self::Mix(picker.clone().recycling()),
+            Self::Once(range) => Self::Once(range.clone()),
+        }
+    }
+
     /// Puts the next frame's tokens into `frame`. False when there are no more.
     fn fill(&mut self, count: usize, frame: &mut Vec<u32>) -> bool {
         match self {
@@ -198,9 +209,7 @@ fn share_of(all: usize, index: usize, of: usize) -> usize {
     all * (index + 1) / of - all * index / of
 }
 
-fn on_one_thread<T>(
-    driving: impl Future<Output = Result<T, DriveError>>,
-) -> Result<T, DriveError> {
+fn on_one_thread<T>(driving: impl Future<Output = Result<T, DriveError>>) -> Result<T, DriveError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

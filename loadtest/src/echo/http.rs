@@ -8,11 +8,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::future::Future;
+use std::convert::Infallible;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -80,26 +80,20 @@ async fn answer(request: Request<Incoming>, body: Bytes) -> hyper::Result<Respon
     Ok(response)
 }
 
-fn answer_grpc(
+async fn answer_grpc(
     request: Request<Incoming>,
     body: Bytes,
-) -> impl Future<
-    Output = hyper::Result<
-        Response<impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible>>,
-    >,
-> {
-    async move {
-        request.into_body().collect().await?;
-        let trailers = async {
-            let mut trailers = HeaderMap::new();
-            trailers.insert("grpc-status", HeaderValue::from_static("0"));
-            Some(Ok(trailers))
-        };
-        let mut response = Response::new(Full::new(body).with_trailers(trailers));
-        let grpc = HeaderValue::from_static("application/grpc");
-        response.headers_mut().insert(CONTENT_TYPE, grpc);
-        Ok(response)
-    }
+) -> hyper::Result<Response<impl Body<Data = Bytes, Error = Infallible>>> {
+    request.into_body().collect().await?;
+    let trailers = async {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        Some(Ok(trailers))
+    };
+    let mut response = Response::new(Full::new(body).with_trailers(trailers));
+    let grpc = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(CONTENT_TYPE, grpc);
+    Ok(response)
 }
 
 /// A message as gRPC frames it: not compressed, its length, itself.

@@ -41,6 +41,24 @@ impl Answer {
         Self::Valid(valid_verdict())
     }
 
+    /// Answers every whole frame of the input, and makes room for what is missing of the next.
+    fn write_all(&self, input: &mut BytesMut, out: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            match next_frame(input, FRAME_BYTES_MAX).map_err(io::Error::other)? {
+                Framing::Incomplete(bytes) => {
+                    input.reserve(bytes.saturating_sub(input.len()).max(READ_BYTES));
+                    return Ok(());
+                }
+                Framing::Complete(head, bytes) => {
+                    let frame = input.split_to(bytes);
+                    if head.kind == FrameKind::Verify as u8 {
+                        self.write(&frame, head.count, head.request_id, out);
+                    }
+                }
+            }
+        }
+    }
+
     fn write(&self, frame: &[u8], tokens: u16, request_id: u64, out: &mut Vec<u8>) {
         let start = out.len();
         match self {
@@ -54,7 +72,10 @@ impl Answer {
                 debug_assert!(written.is_ok(), "verdicts without claims always fit");
             }
         }
-        if let Some(id) = out.get_mut(start..).and_then(|reply| reply.get_mut(REQUEST_ID)) {
+        if let Some(id) = out
+            .get_mut(start..)
+            .and_then(|reply| reply.get_mut(REQUEST_ID))
+        {
             id.copy_from_slice(&request_id.to_le_bytes());
         }
     }
@@ -94,32 +115,19 @@ pub(super) async fn serve(path: &Path, answer: Answer) -> io::Result<()> {
 async fn answer_frames(mut stream: UnixStream, answer: Answer) -> io::Result<()> {
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let mut output = Vec::new();
-    let mut greeted = false;
+    let wished = loop {
+        match Hello::decode(&input).map_err(io::Error::other)? {
+            Some((wished, bytes)) => {
+                let _ = input.split_to(bytes);
+                break wished;
+            }
+            None if stream.read_buf(&mut input).await? == 0 => return Ok(()),
+            None => {}
+        }
+    };
+    own_hello().agree(wished).encode(&mut output);
     loop {
-        if !greeted {
-            match Hello::decode(&input).map_err(io::Error::other)? {
-                None => {}
-                Some((wished, bytes)) => {
-                    let _ = input.split_to(bytes);
-                    own_hello().agree(wished).encode(&mut output);
-                    greeted = true;
-                }
-            }
-        }
-        while greeted {
-            match next_frame(&input, FRAME_BYTES_MAX).map_err(io::Error::other)? {
-                Framing::Incomplete(bytes) => {
-                    input.reserve(bytes.saturating_sub(input.len()).max(READ_BYTES));
-                    break;
-                }
-                Framing::Complete(head, bytes) => {
-                    let frame = input.split_to(bytes);
-                    if head.kind == FrameKind::Verify as u8 {
-                        answer.write(&frame, head.count, head.request_id, &mut output);
-                    }
-                }
-            }
-        }
+        answer.write_all(&mut input, &mut output)?;
         if !output.is_empty() {
             stream.write_all(&output).await?;
             output.clear();
