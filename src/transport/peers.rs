@@ -34,7 +34,7 @@ pub struct UnixRule {
 pub struct Terms {
     /// Most work queued for this peer, in nanoseconds of estimated cost; `None` for the engine's default.
     pub queue_cost_ns_max: Option<u64>,
-    /// Most open connections; `None` for [`Limits::connections_per_peer_max`].
+    /// Most open connections; `None` for [`Limits::connections_per_peer_max`], 0 to refuse the peer.
     pub connections_max: Option<usize>,
     /// The request policy of a question that names none; `None` for no narrowing.
     pub policy_default: Option<Box<str>>,
@@ -171,6 +171,9 @@ impl Peers {
         terms: Arc<Terms>,
         transport: &'static str,
     ) -> Result<Admission, Refused> {
+        if terms.connections_max == Some(0) {
+            return Err(Refused::PeerRefused);
+        }
         let own_max = terms.connections_max.unwrap_or(usize::MAX);
         let own_max = own_max.min(self.limits.connections_per_peer_max);
         let mut table = self.lock();
