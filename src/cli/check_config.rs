@@ -95,7 +95,11 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "  Unix socket  {path}, mode {mode:04o}")?;
         }
         if let Some(address) = listen.http {
-            let tls = if listen.tls.is_some() { " with TLS" } else { "" };
+            let tls = if listen.tls.is_some() {
+                " with TLS"
+            } else {
+                ""
+            };
             writeln!(f, "  HTTP, gRPC   {address}{tls}")?;
         }
         if let Some(address) = listen.admin {
@@ -130,7 +134,11 @@ fn described_issuer(issuer: &config::Issuer) -> Result<String, fmt::Error> {
     match &issuer.source {
         Source::Remote(remote) => write!(text, ", keys from {}", remote.endpoint)?,
         Source::Files(files) => {
-            write!(text, ", keys from {}", joined(files.paths().iter().map(|path| path.display())))?;
+            write!(
+                text,
+                ", keys from {}",
+                joined(files.paths().iter().map(|path| path.display()))
+            )?;
         }
         Source::Inline(_) => write!(text, ", keys written in the configuration")?,
     }

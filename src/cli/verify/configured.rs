@@ -56,8 +56,8 @@ fn keys(issuer: &config::Issuer) -> Result<KeySet, String> {
         issuer: Arc::clone(&issuer.name),
         tenant: Arc::clone(&issuer.tenant),
     };
-    let (keys, skipped) = upstream::pin(&owner, &set, &issuer.policy.schemes)
-        .map_err(|error| error.to_string())?;
+    let (keys, skipped) =
+        upstream::pin(&owner, &set, &issuer.policy.schemes).map_err(|error| error.to_string())?;
     for why in skipped {
         eprintln!("warning: issuer {}: skipped {why}", issuer.name);
     }
