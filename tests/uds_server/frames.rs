@@ -279,3 +279,37 @@ async fn a_request_that_cannot_be_answered_costs_nobody_else_anything() {
     );
     raw.works().await;
 }
+
+#[test]
+fn several_threads_serve_one_socket_each_on_its_own_runtime() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let main = runtime();
+    let house = main.block_on(House::open());
+    let listener = house.listener.try_clone().unwrap();
+    let options = jotd::transport::uds::Options {
+        peers: house.peers.clone(),
+    };
+    let context = house.context.clone();
+    let second = std::thread::spawn(move || {
+        runtime().block_on(async {
+            let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+            jotd::transport::uds::serve(listener, options.into(), context).await;
+        });
+    });
+    main.block_on(async {
+        let mut clients = Vec::new();
+        for number in 0..40 {
+            let client = house.client().await;
+            let verdicts = within(client.verify(&[good_number(number)], &Want::Verdict)).await;
+            assert_eq!(words(&verdicts.unwrap()), ["valid"]);
+            clients.push(client);
+        }
+        assert_eq!(house.peers.connections(), 40);
+        house.begin_shutdown();
+        tokio::task::spawn(house.closed()).await.unwrap();
+    });
+    second.join().unwrap();
+}
