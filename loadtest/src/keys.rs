@@ -106,6 +106,7 @@ impl Trust {
     }
 
     /// The issuers.
+    #[cfg(test)]
     pub(crate) fn issuers(&self) -> &[TestIssuer] {
         &self.0
     }
@@ -149,6 +150,7 @@ impl TestIssuer {
     }
 
     /// What the server reads: a JWK Set, or the secret itself.
+    #[cfg(test)]
     pub(crate) fn public_text(&self) -> String {
         match &self.public {
             Public::Jwks(text) | Public::Secret(text) => text.clone(),

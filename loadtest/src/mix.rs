@@ -187,6 +187,8 @@ pub(crate) struct Picker {
     layout: Layout,
     /// Cumulative weights of `layout.invalid`.
     weights: Vec<u32>,
+    /// Fresh tokens to start over with, where using one twice does no harm.
+    recycled: Option<Range<u32>>,
 }
 
 impl Picker {
@@ -206,7 +208,15 @@ impl Picker {
             hit_below: threshold(shares.hits),
             layout,
             weights,
+            recycled: None,
         }
+    }
+
+    /// The same choice for a server that remembers nothing: when the fresh tokens have been used, it
+    /// starts over with those there are now.
+    pub(crate) fn recycling(mut self) -> Self {
+        self.recycled = Some(self.layout.fresh.clone());
+        self
     }
 
     /// The next token's number, or `None` when a fresh one was due and all have been used: a token used
@@ -223,7 +233,10 @@ impl Picker {
             let range = &self.layout.working_set;
             return Some(range.start + self.random.index(range.end - range.start));
         }
-        self.layout.fresh.next()
+        self.layout.fresh.next().or_else(|| {
+            self.layout.fresh = self.recycled.clone()?;
+            self.layout.fresh.next()
+        })
     }
 
     /// Fills a frame with `count` tokens. False when there are no more; the frame is then left empty.
@@ -245,8 +258,7 @@ fn threshold(share: f64) -> u64 {
     if share >= 1.0 {
         return u64::MAX;
     }
-    let scaled = (share.max(0.0) * u64::MAX as f64) as u64;
-    scaled
+    (share.max(0.0) * u64::MAX as f64) as u64
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, quick, and the same on every machine. Not for keys.
@@ -382,6 +394,11 @@ mod tests {
             let mut frame = vec![1];
             assert!(!picker.fill(4, &mut frame) && frame.is_empty());
         }
+        let mut recycling = Picker::new(9, all_fresh, layout().part(0, 500)).recycling();
+        assert!(
+            (0..5).all(|_| recycling.pick().is_some()),
+            "two tokens, over and over"
+        );
         used.sort_unstable();
         assert_eq!(used, (100..1_100).collect::<Vec<u32>>());
     }

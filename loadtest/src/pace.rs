@@ -59,7 +59,7 @@ impl Pace {
             },
             Arrivals::Poisson => {
                 let mean_ns = 1e9 * (frame_tokens * of) as f64 / tokens_per_second.max(1) as f64;
-                let mut random = Random::new(seed ^ index.rotate_left(32) ^ 0x70_6163_65);
+                let mut random = Random::new(seed ^ index.rotate_left(32) ^ 0x7061_6365);
                 let first = exponential(&mut random, mean_ns);
                 Timetable::Poisson {
                     random,

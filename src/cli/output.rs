@@ -1,6 +1,7 @@
 //! What goes to stdout: whole, or with a failure that says why not.
 
 use super::exit::Failure;
+use serde::Serialize;
 use std::io::{self, Write};
 
 /// Writes text to stdout.
@@ -18,8 +19,14 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// One JSON object a line.
-pub(super) fn print_json(objects: &[serde_json::Value]) -> Result<(), Failure> {
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+pub(super) fn print_json(objects: &[impl Serialize]) -> Result<(), Failure> {
+    let mut lines = String::new();
+    for object in objects {
+        let json = serde_json::to_string(object)
+            .map_err(|error| Failure::fault(format!("no JSON: {error}")))?;
+        lines.push_str(&json);
+        lines.push('\n');
+    }
     print(&lines)
 }
 

@@ -1,5 +1,6 @@
 //! What concerns the process as a whole: panics, logs, and what may be repeated of the command line.
 
+use jotd::config::{Log, LogFormat, LogLevel};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -29,32 +30,30 @@ pub(crate) fn withhold_panic_messages() {
     }));
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line, for collectors.
-    Json,
-}
-
-/// Starts logging to stderr. `directives` are those of `tracing`, such as `info` or
-/// `jotd::upstream=debug`.
-pub(super) fn start_logging(format: LogFormat, directives: &str) -> Result<(), String> {
-    let filter = EnvFilter::builder()
-        .parse(directives)
-        .map_err(|error| format!("the log filter cannot be read: {error}"))?;
+/// Starts logging to stderr, as the configuration says. The level is ours alone: at `trace` the HTTP library
+/// would print headers, and with them tokens.
+pub(super) fn start_logging(log: Log) {
+    let level = match log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    let of_others = if log.level == LogLevel::Error {
+        "error"
+    } else {
+        "warn"
+    };
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::new(format!("{of_others},jotd={level}")))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start can only be a second call in one process, and the first logger serves it as well.
-    let _ = match format {
-        LogFormat::Text => builder.try_init(),
+    let _ = match log.format {
+        LogFormat::Human => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    Ok(())
 }
 
 /// The text with every argument that looks like a token taken out: argument parsers quote what they do

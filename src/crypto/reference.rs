@@ -38,7 +38,7 @@ impl PublicKey {
 /// Checks a run of one public-key scheme.
 pub(super) fn verify_run(run: Run<'_, '_>) {
     run.each(|check: &Check<'_>| {
-        check.public_key().map_or(Outcome::Forged, |key| {
+        check.key.public_key().map_or(Outcome::Forged, |key| {
             key.verify(check.message, check.signature)
         })
     });

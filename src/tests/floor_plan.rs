@@ -67,9 +67,12 @@ fn unsafe_lives_where_the_plan_says() {
     for file in rust_files(&source) {
         let text = fs::read_to_string(&file).expect("a source file");
         let name = file.strip_prefix(&source).expect("below src");
-        let uses_unsafe = text.lines().map(code_of).any(|line| {
-            line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl")
-        });
+        // Spelled in two parts, so that this file does not find itself.
+        let marks = ["{", "fn", "impl"].map(|what| format!("unsafe {what}"));
+        let uses_unsafe = text
+            .lines()
+            .map(code_of)
+            .any(|line| marks.iter().any(|mark| line.contains(mark)));
         let at_home = UNSAFE_ADDRESSES.iter().any(|home| name.starts_with(home));
         assert!(
             !uses_unsafe || at_home,

@@ -161,10 +161,12 @@ impl Pacer {
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )
         .map_err(DriveError::of(doing))?;
-        Ok(Self {
-            timetable,
-            timer: AsyncFd::new(timer).map_err(DriveError::of(doing))?,
-        })
+        #[expect(
+            deprecated,
+            reason = "what is deprecated is to trust any type with a descriptor; an OwnedFd keeps its own"
+        )]
+        let timer = AsyncFd::new(timer).map_err(DriveError::of(doing))?;
+        Ok(Self { timetable, timer })
     }
 
     async fn sleep_until(&self, due: Duration, start: Instant) -> Result<(), DriveError> {

@@ -4,7 +4,7 @@
 
 use super::crew::{Caller, work};
 use super::stream::{Stream, authority};
-use super::{DriveError, Island};
+use super::{DriveError, Island, Job};
 use crate::corpus::Corpus;
 use crate::options::{GrpcCall, Wanted};
 use crate::record::{Answer, Record};
@@ -15,9 +15,11 @@ use hyper_util::rt::TokioExecutor;
 use jotd::transport::grpc::v1::verdict::Outcome;
 use jotd::transport::grpc::v1::verifier_client::VerifierClient;
 use jotd::transport::grpc::v1::{
-    Verdict, VerifyBatchRequest, VerifyRequest, VerifyStreamRequest, VerifyStreamResponse,
+    Verdict, VerifyBatchRequest, VerifyBatchResponse, VerifyRequest, VerifyResponse,
+    VerifyStreamRequest, VerifyStreamResponse,
 };
 use jotd::verdict::Reason;
+use prost::Message as _;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
@@ -33,7 +35,7 @@ pub(super) async fn run(island: Island<'_>) -> Result<Record, DriveError> {
     // Streams are read by tasks of this thread that share its memory without locks.
     tokio::task::LocalSet::new()
         .run_until(async {
-            let connected = connect(&island).await;
+            let connected = connect(island.job, island.connections).await;
             let start = island.start.wait();
             let callers = connected?;
             work(island, start, callers).await
@@ -41,8 +43,30 @@ pub(super) async fn run(island: Island<'_>) -> Result<Record, DriveError> {
         .await
 }
 
-async fn connect(island: &Island<'_>) -> Result<Vec<GrpcCaller>, DriveError> {
-    let job = island.job;
+/// The messages that answer some frames.
+pub(super) async fn probe(job: &Job<'_>, frames: &[Vec<u32>]) -> Result<Vec<Vec<u8>>, DriveError> {
+    if job.grpc_call == GrpcCall::Stream {
+        return Err(DriveError::new(
+            "asking",
+            "the echo does not speak gRPC streams",
+        ));
+    }
+    let mut callers = connect(job, 1).await?;
+    let caller = callers.first_mut().expect("one connection has a caller");
+    let mut messages = Vec::new();
+    for frame in frames {
+        messages.push(match caller.way {
+            Way::Unary => caller.verify(job.corpus, frame).await?.encode_to_vec(),
+            _ => caller
+                .verify_batch(job.corpus, frame)
+                .await?
+                .encode_to_vec(),
+        });
+    }
+    Ok(messages)
+}
+
+async fn connect(job: &Job<'_>, connections: usize) -> Result<Vec<GrpcCaller>, DriveError> {
     let origin: Uri = format!("http://{}", authority(job.endpoint))
         .parse()
         .map_err(DriveError::of("naming the server"))?;
@@ -51,7 +75,7 @@ async fn connect(island: &Island<'_>) -> Result<Vec<GrpcCaller>, DriveError> {
         Wanted::Claims => vec!["claims".to_owned()],
     };
     let mut callers = Vec::new();
-    for _ in 0..island.connections {
+    for _ in 0..connections {
         let stream = Stream::connect(job.endpoint).await?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), stream)
             .await
@@ -88,6 +112,36 @@ enum Way {
     Stream(Rc<SharedStream>),
 }
 
+impl GrpcCaller {
+    async fn verify(
+        &mut self,
+        corpus: &Corpus,
+        tokens: &[u32],
+    ) -> Result<VerifyResponse, DriveError> {
+        let request = VerifyRequest {
+            token: texts(corpus, tokens).next().unwrap_or_default(),
+            policy: String::new(),
+            want: self.want.clone(),
+        };
+        let response = self.client.verify(request).await;
+        response.map(tonic::Response::into_inner).map_err(refused)
+    }
+
+    async fn verify_batch(
+        &mut self,
+        corpus: &Corpus,
+        tokens: &[u32],
+    ) -> Result<VerifyBatchResponse, DriveError> {
+        let request = VerifyBatchRequest {
+            tokens: texts(corpus, tokens).collect(),
+            policy: String::new(),
+            want: self.want.clone(),
+        };
+        let response = self.client.verify_batch(request).await;
+        response.map(tonic::Response::into_inner).map_err(refused)
+    }
+}
+
 impl Caller for GrpcCaller {
     async fn ask(
         &mut self,
@@ -95,35 +149,21 @@ impl Caller for GrpcCaller {
         tokens: &[u32],
         answers: &mut Vec<Answer>,
     ) -> Result<(), DriveError> {
-        let failed = DriveError::of::<tonic::Status>("asking");
-        let mut texts = tokens.iter().map(|&token| text(corpus.token(token)));
-        let policy = String::new();
-        let want = self.want.clone();
         match &self.way {
             Way::Unary => {
-                let request = VerifyRequest {
-                    token: texts.next().unwrap_or_default(),
-                    policy,
-                    want,
-                };
-                let response = self.client.verify(request).await.map_err(failed)?;
-                answers.extend(response.into_inner().verdict.as_ref().map(answer));
+                let response = self.verify(corpus, tokens).await?;
+                answers.extend(response.verdict.as_ref().map(answer));
             }
             Way::Batch => {
-                let request = VerifyBatchRequest {
-                    tokens: texts.collect(),
-                    policy,
-                    want,
-                };
-                let response = self.client.verify_batch(request).await.map_err(failed)?;
-                answers.extend(response.into_inner().results.iter().map(answer));
+                let response = self.verify_batch(corpus, tokens).await?;
+                answers.extend(response.results.iter().map(answer));
             }
             Way::Stream(stream) => {
                 let request = VerifyStreamRequest {
                     id: 0,
-                    tokens: texts.collect(),
-                    policy,
-                    want,
+                    tokens: texts(corpus, tokens).collect(),
+                    policy: String::new(),
+                    want: self.want.clone(),
                 };
                 let response = stream.ask(request).await?;
                 if let Some(error) = response.error {
@@ -136,9 +176,22 @@ impl Caller for GrpcCaller {
     }
 }
 
+fn refused(status: tonic::Status) -> DriveError {
+    DriveError::new(
+        "asking",
+        format!(
+            "the server answered {}: {}",
+            status.code(),
+            status.message()
+        ),
+    )
+}
+
 /// Tokens are minted in ASCII, the garbage among them too.
-fn text(token: &[u8]) -> String {
-    String::from_utf8_lossy(token).into_owned()
+fn texts(corpus: &Corpus, tokens: &[u32]) -> impl Iterator<Item = String> {
+    tokens
+        .iter()
+        .map(|&token| String::from_utf8_lossy(corpus.token(token)).into_owned())
 }
 
 fn answer(verdict: &Verdict) -> Answer {

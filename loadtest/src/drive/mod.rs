@@ -128,6 +128,36 @@ pub(crate) fn drive(job: &Job<'_>, feeds: &mut [Feed]) -> Result<Record, DriveEr
     Ok(all)
 }
 
+/// An answer as the server sends it, byte for byte, for the echo to repeat. Of several frames' answers, the
+/// one of middling length.
+///
+/// # Errors
+/// As [`drive`]; also for gRPC streams, which the echo does not speak.
+pub(crate) fn probe(job: &Job<'_>, feed: &mut Feed) -> Result<Vec<u8>, DriveError> {
+    const FRAMES: usize = 15;
+    let mut frames = Vec::new();
+    for _ in 0..FRAMES {
+        let mut frame = Vec::new();
+        if feed.fill(job.frame_tokens, &mut frame) {
+            frames.push(frame);
+        }
+    }
+    let mut replies = match job.transport {
+        Transport::Uds => uds::probe(job, &frames)?,
+        Transport::H1 | Transport::H2 => on_one_thread(http::probe(job, &frames))?,
+        Transport::Grpc => on_one_thread(grpc::probe(job, &frames))?,
+    };
+    replies.sort_by_key(Vec::len);
+    let middle = replies.len() / 2;
+    if replies.is_empty() {
+        return Err(DriveError::new(
+            "asking",
+            "there are no tokens to ask about",
+        ));
+    }
+    Ok(replies.swap_remove(middle))
+}
+
 impl Island<'_> {
     fn run(self, index: usize) -> Result<Record, DriveError> {
         if let Some(cpu) = self.job.cpus.nth(index) {
@@ -153,6 +183,14 @@ impl Start {
 }
 
 impl Feed {
+    /// The same tokens to come, for a server that remembers nothing.
+    pub(crate) fn recycling(&self) -> Self {
+        match self {
+            Self::Mix(picker) => Self::Mix(picker.clone().recycling()),
+            Self::Once(range) => Self::Once(range.clone()),
+        }
+    }
+
     /// Puts the next frame's tokens into `frame`. False when there are no more.
     fn fill(&mut self, count: usize, frame: &mut Vec<u32>) -> bool {
         match self {
@@ -171,9 +209,7 @@ fn share_of(all: usize, index: usize, of: usize) -> usize {
     all * (index + 1) / of - all * index / of
 }
 
-fn on_one_thread(
-    driving: impl Future<Output = Result<Record, DriveError>>,
-) -> Result<Record, DriveError> {
+fn on_one_thread<T>(driving: impl Future<Output = Result<T, DriveError>>) -> Result<T, DriveError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -88,6 +88,16 @@ impl AlgMix {
     }
 }
 
+impl std::fmt::Display for AlgMix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, (alg, weight)) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{alg}={weight}")?;
+        }
+        Ok(())
+    }
+}
+
 impl FromStr for AlgMix {
     type Err = String;
 

@@ -9,8 +9,9 @@ use super::exit::{Failure, Outcome};
 use super::output::{self, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jotd::jose::Algorithm;
+use jotd::os;
 use measure::{Figures, Plan};
-use serde_json::json;
+use serde::Serialize;
 use std::io::{self, IsTerminal};
 use subject::Subject;
 
@@ -61,6 +62,19 @@ struct Row {
     figures: Figures,
 }
 
+/// The row as `--json` prints it.
+#[derive(Serialize)]
+struct Line {
+    alg: &'static str,
+    kernel: &'static str,
+    batch: usize,
+    keys: usize,
+    per_second: f64,
+    reference_per_second: f64,
+    ratio: f64,
+    spread: f64,
+}
+
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     pin();
@@ -93,7 +107,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
         for &batch in &args.batch {
             for row in rows(&subject, batch as usize, keys, plan, args.end_to_end)? {
                 if args.json {
-                    output::print_json(&[row.to_json()])?;
+                    output::print_json(&[row.line()])?;
                 } else {
                     table.push(row.cells());
                 }
@@ -149,17 +163,17 @@ fn rows(
 }
 
 impl Row {
-    fn to_json(&self) -> serde_json::Value {
-        json!({
-            "alg": self.alg.name(),
-            "kernel": self.kernel,
-            "batch": self.batch,
-            "keys": self.keys,
-            "per_second": self.figures.per_second.round(),
-            "reference_per_second": self.figures.reference_per_second.round(),
-            "ratio": thousandths(self.figures.ratio),
-            "spread": thousandths(self.figures.spread),
-        })
+    fn line(&self) -> Line {
+        Line {
+            alg: self.alg.name(),
+            kernel: self.kernel,
+            batch: self.batch,
+            keys: self.keys,
+            per_second: self.figures.per_second.round(),
+            reference_per_second: self.figures.reference_per_second.round(),
+            ratio: thousandths(self.figures.ratio),
+            spread: thousandths(self.figures.spread),
+        }
     }
 
     fn cells(&self) -> Vec<String> {
@@ -182,9 +196,9 @@ fn thousandths(value: f64) -> f64 {
 
 /// Stays on one core; the last, because interrupts and everybody's first thread like the first.
 fn pin() {
-    if let Some(cpu) = core_affinity::get_core_ids().and_then(|cpus| cpus.last().copied()) {
+    if let Some(cpu) = os::allowed_cpus().last() {
         // Where pinning is forbidden, the spread shows what the scheduler does.
-        let _ = core_affinity::set_for_current(cpu);
+        let _ = os::pin_to(*cpu);
     }
 }
 

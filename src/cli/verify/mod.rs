@@ -1,5 +1,6 @@
 //! `jotd verify`: offline verification with the daemon's own engine, one verdict a token.
 
+mod configured;
 mod lines;
 mod progress;
 mod stream;
@@ -38,7 +39,7 @@ Examples:
   A million tokens, one a line, on all cores:
     jotd verify --jwks keys.json --issuer https://idp.example --audience payments < tokens.txt > verdicts.jsonl
 
-  As the daemon would see it, at a moment in the past:
+  As a daemon with this configuration would have seen it then:
     jotd verify --config /etc/jotd/jotd.toml --now 1710600000 < tokens.txt")]
 pub(super) struct Args {
     /// JWK Set with the issuer's public keys; a single JWK or a PEM key will do
@@ -134,7 +135,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
 
 fn records(args: &Args) -> Result<(Records, PolicyId), Failure> {
     match &args.config {
-        Some(_path) => Err(Failure::usage("--config: not yet")),
+        Some(path) => Ok((configured::records(path)?, PolicyId::DEFAULT)),
         None => trust::from_flags(args),
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::exit::Failure;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jotd::clock::{Clock, Now};
 use jotd::limits::TOKEN_BYTES_MAX;
+use jotd::os;
 use jotd::verdict::{Refusal, Verdict};
 use jotd::verify::{Answer, PolicyId, Question, Records, Scratch, Want, verify_batch};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -89,15 +90,14 @@ pub(super) fn run_one(judge: &Judge, token: &[u8], output: impl Write) -> Result
 
 /// A pool with one thread pinned to each CPU this process may use.
 fn pinned_pool() -> Result<ThreadPool, Failure> {
-    let cpus = core_affinity::get_core_ids().unwrap_or_default();
+    let cpus = os::allowed_cpus();
     ThreadPoolBuilder::new()
-        // Zero lets rayon choose, where the system would not say which CPUs there are.
         .num_threads(cpus.len())
         .thread_name(|index| format!("jotd-verify-{index}"))
         .start_handler(move |index| {
             if let Some(cpu) = cpus.get(index) {
                 // An unpinned thread is slower and just as right.
-                let _ = core_affinity::set_for_current(*cpu);
+                let _ = os::pin_to(*cpu);
             }
         })
         .build()

@@ -22,8 +22,8 @@ const NAMED_ISSUERS: &str = "named issuers";
 
 /// The records and the request policy that the flags describe.
 pub(super) fn from_flags(args: &Args) -> Result<(Records, PolicyId), Failure> {
-    let audiences = audiences(args)?;
     let issuers = issuers(args)?;
+    let audiences = audiences(args)?;
     let (jwks, schemes) = keys(args)?;
     let policy = Policy {
         schemes: schemes.clone(),

@@ -38,6 +38,27 @@ impl Kernel {
         simd::Avx512::detect().map_or(Self::Single, Self::Avx512)
     }
 
+    /// Its name in figures and tests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
+    /// Whether so many messages are worth taking side by side.
+    #[must_use]
+    pub(in crate::crypto) fn fills_lanes(self, messages: usize) -> bool {
+        match self {
+            Self::Single => false,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => messages >= avx512::LANES_MIN,
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512(_) => false,
+        }
+    }
+
     /// Digests each message of a window into its place. `lane` makes the message at an index, which may
     /// happen more than once.
     pub(super) fn digest_window<'a>(
@@ -48,7 +69,7 @@ impl Kernel {
     ) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(cpu) if digests.len() >= avx512::LANES_MIN => {
+            Self::Avx512(cpu) if self.fills_lanes(digests.len()) => {
                 digest_side_by_side(cpu, lane, block_count, digests);
             }
             _ => {

@@ -10,6 +10,7 @@ mod lanes;
 mod padded;
 
 pub use lanes::Kernel;
+
 use lanes::Lane;
 use padded::{BLOCK_BYTES, Padded, block_count};
 use sha2::block_api::compress256;
@@ -18,7 +19,7 @@ use zeroize::Zeroize as _;
 /// SHA-256 state after one 64-byte block of secret prefix; the prefix costs nothing per message.
 #[derive(Clone)]
 pub struct KeyedSha256 {
-    midstate: State,
+    midstate: Midstate,
     kernel: Kernel,
 }
 
@@ -39,7 +40,7 @@ const INITIAL: State = [
 
 /// Messages are taken this many at a time: the widest kernel's lanes several times over, and little enough
 /// for the stack.
-const WINDOW: usize = 64;
+pub(super) const WINDOW: usize = 64;
 
 impl KeyedSha256 {
     /// Absorbs the secret, one whole block, for the best kernel of this CPU.
@@ -51,22 +52,23 @@ impl KeyedSha256 {
     /// Absorbs the secret for the kernel given, so that tests and benches can compare them.
     #[must_use]
     pub fn with_kernel(secret: &[u8; 64], kernel: Kernel) -> Self {
-        let mut midstate = INITIAL;
-        compress256(&mut midstate, std::slice::from_ref(secret));
-        Self { midstate, kernel }
+        Self {
+            midstate: Midstate::after(secret),
+            kernel,
+        }
     }
 
     /// SHA-256(secret || message).
     #[must_use]
     pub fn digest(&self, message: &[u8]) -> [u8; 32] {
-        self.lane(&[], message).digest_from(0)
+        self.midstate.digest_after(&[], message)
     }
 
     /// SHA-256(secret || prefix || message): a few fixed bytes that say what the message is, without a copy
     /// of it.
     #[must_use]
     pub fn digest_with(&self, prefix: [u8; 8], message: &[u8]) -> [u8; 32] {
-        self.lane(&prefix, message).digest_from(0)
+        self.midstate.digest_after(&prefix, message)
     }
 
     /// [`Self::digest`] of each message, in lanes where the CPU has them. What `digests` held before is
@@ -75,11 +77,8 @@ impl KeyedSha256 {
         digests.clear();
         digests.resize(messages.len(), [0; 32]);
         for (messages, digests) in messages.chunks(WINDOW).zip(digests.chunks_mut(WINDOW)) {
-            self.kernel.digest_window(
-                |index| self.lane(&[], messages[index]),
-                |index| block_count(messages[index].len()),
-                digests,
-            );
+            let each = |index: usize| (&self.midstate, &[], messages[index]);
+            digest_window(self.kernel, each, digests);
         }
     }
 
@@ -89,12 +88,30 @@ impl KeyedSha256 {
         digests.clear();
         digests.resize(messages.len(), [0; 32]);
         for (messages, digests) in messages.chunks(WINDOW).zip(digests.chunks_mut(WINDOW)) {
-            self.kernel.digest_window(
-                |index| self.lane(&messages[index].0, messages[index].1),
-                |index| block_count(8 + messages[index].1.len()),
-                digests,
-            );
+            let each = |index: usize| (&self.midstate, &messages[index].0, messages[index].1);
+            digest_window(self.kernel, each, digests);
         }
+    }
+}
+
+/// A state after one block of secret, erased when dropped.
+#[derive(Clone)]
+pub(super) struct Midstate(State);
+
+impl Midstate {
+    pub(super) fn after(secret: &[u8; BLOCK_BYTES]) -> Self {
+        let mut midstate = Self(INITIAL);
+        compress256(&mut midstate.0, std::slice::from_ref(secret));
+        midstate
+    }
+
+    /// SHA-256(secret || prefix || message).
+    pub(super) fn digest_after<const PREFIX_BYTES: usize>(
+        &self,
+        prefix: &[u8; PREFIX_BYTES],
+        message: &[u8],
+    ) -> [u8; 32] {
+        self.lane(prefix, message).digest_from(0)
     }
 
     /// A message that follows the secret.
@@ -103,8 +120,31 @@ impl KeyedSha256 {
         prefix: &[u8; PREFIX_BYTES],
         message: &'a [u8],
     ) -> Lane<'a> {
-        Lane::new(self.midstate, Padded::new(BLOCK_BYTES, prefix, message))
+        Lane::new(self.0, Padded::new(BLOCK_BYTES, prefix, message))
     }
+}
+
+impl Drop for Midstate {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Digests up to [`WINDOW`] messages into their places. `each` says what stands at an index: a secret, a
+/// prefix, and the message after it; it may be asked more than once.
+pub(super) fn digest_window<'a, const PREFIX_BYTES: usize>(
+    kernel: Kernel,
+    each: impl Fn(usize) -> (&'a Midstate, &'a [u8; PREFIX_BYTES], &'a [u8]),
+    digests: &mut [[u8; 32]],
+) {
+    kernel.digest_window(
+        |index| {
+            let (midstate, prefix, message) = each(index);
+            midstate.lane(prefix, message)
+        },
+        |index| block_count(PREFIX_BYTES + each(index).2.len()),
+        digests,
+    );
 }
 
 /// Prints nothing of the state: it stands for the secret.
@@ -113,12 +153,6 @@ impl std::fmt::Debug for KeyedSha256 {
         f.debug_struct("KeyedSha256")
             .field("kernel", &self.kernel)
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for KeyedSha256 {
-    fn drop(&mut self) {
-        self.midstate.zeroize();
     }
 }
 

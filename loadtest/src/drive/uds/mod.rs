@@ -8,10 +8,10 @@
 mod lane;
 mod protocol;
 
-use super::{DriveError, Island, PATIENCE};
+use super::{DriveError, Island, Job, PATIENCE};
 use crate::record::Record;
 use lane::Lane;
-use protocol::{connect, template};
+use protocol::{connect, exchange, template};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -38,6 +38,19 @@ pub(super) fn run(island: Island<'_>) -> Result<Record, DriveError> {
         island,
     }
     .run()
+}
+
+/// The answers to some frames, byte for byte.
+pub(super) fn probe(job: &Job<'_>, frames: &[Vec<u32>]) -> Result<Vec<Vec<u8>>, DriveError> {
+    let stream = connect(job)?;
+    stream
+        .set_nonblocking(false)
+        .map_err(DriveError::of("connecting"))?;
+    let template = template(job.want);
+    frames
+        .iter()
+        .map(|frame| exchange(&stream, job.corpus, &template, frame))
+        .collect()
 }
 
 /// One thread's work.

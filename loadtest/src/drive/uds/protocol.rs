@@ -5,9 +5,7 @@ use super::super::{DriveError, Job, PATIENCE};
 use crate::corpus::Corpus;
 use crate::options::{Endpoint, Wanted};
 use crate::record::Answer;
-use jotd::transport::wire::{
-    Ask, FaultReport, FrameKind, HEAD_BYTES, Head, Hello, VerdictRecord,
-};
+use jotd::transport::wire::{Ask, FaultReport, FrameKind, HEAD_BYTES, Head, Hello, VerdictRecord};
 use jotd::verify::Want;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,0 +1,179 @@
+//! The thread for everything that is not a token: admin requests, key fetches, the watchdog; and the
+//! signals. It floats over all CPUs, so that a large key set never stands in a connection's way.
+#![forbid(unsafe_code)]
+
+use super::reload::Reloader;
+use super::{Ended, Fault, io, watchdog};
+use crate::engine::Engine;
+use crate::transport::admin::{self, Admin, Readiness};
+use crate::transport::{Context, Shutdown, ShutdownTrigger};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use tokio::runtime::{Handle, Runtime};
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// The running thread.
+pub(super) struct Control {
+    runtime: Handle,
+    end: ShutdownTrigger,
+    /// Seen by the admin listener, which answers until everything else is done.
+    ending: Shutdown,
+    thread: JoinHandle<()>,
+}
+
+impl Control {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`Fault::Thread`].
+    pub(super) fn start() -> Result<Self, Fault> {
+        let runtime = io::runtime().map_err(Fault::Thread)?;
+        let handle = runtime.handle().clone();
+        let (end, ending) = Shutdown::new();
+        let mut until = ending.clone();
+        let thread = thread::Builder::new()
+            .name("jotd-control".to_owned())
+            .spawn(move || {
+                runtime.block_on(until.begun());
+                // What still runs there is a fetch at most, which nobody waits for.
+                runtime.shutdown_background();
+            })
+            .map_err(Fault::Thread)?;
+        Ok(Self {
+            runtime: handle,
+            end,
+            ending,
+            thread,
+        })
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Serves the admin listener.
+    ///
+    /// # Errors
+    /// [`Fault::Listen`].
+    pub(super) fn serve_admin(
+        &self,
+        listener: TcpListener,
+        readiness: Readiness,
+        reloader: Arc<Reloader>,
+        context: Context,
+    ) -> Result<(), Fault> {
+        let _entered = self.runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener);
+        let listener = listener.map_err(|cause| Fault::Listen {
+            what: "the admin listener".to_owned(),
+            cause,
+        })?;
+        let admin = Admin {
+            readiness,
+            reload: Arc::new(move || Box::pin(reload_aside(Arc::clone(&reloader)))),
+            hosts: Arc::default(),
+        };
+        let context = Context {
+            shutdown: self.ending.clone(),
+            ..context
+        };
+        self.runtime.spawn(admin::serve(listener, admin, context));
+        Ok(())
+    }
+
+    /// Starts the watchdog.
+    pub(super) fn watch(&self, engine: Engine, io: Vec<Handle>) {
+        self.runtime.spawn(watchdog::run(engine, io));
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(self) {
+        self.end.begin();
+        // A panic there was reported when it happened.
+        let _ = self.thread.join();
+    }
+}
+
+/// Reloads on a thread of its own: it reads files, and the control thread has signals and a watchdog to mind.
+async fn reload_aside(reloader: Arc<Reloader>) -> Result<String, String> {
+    let (done, outcome) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("jotd-reload".to_owned())
+        // Nobody may be listening any more; the reload has then still been logged and counted.
+        .spawn(move || done.send(reloader.reload()))
+        .map_err(|cause| format!("no thread could be started to reload: {cause}\n"))?;
+    outcome
+        .await
+        .unwrap_or_else(|_| Err("the reload stopped half-way; the log says why\n".to_owned()))
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    Reload,
+    Stop,
+}
+
+/// The signals that the daemon listens to.
+pub(super) struct Signals {
+    runtime: Runtime,
+    hangup: Stream,
+    terminate: Stream,
+    interrupt: Stream,
+}
+
+impl Signals {
+    /// Catches the signals from now on.
+    ///
+    /// # Errors
+    /// [`Fault::Thread`].
+    pub(super) fn new() -> Result<Self, Fault> {
+        let runtime = io::runtime().map_err(Fault::Thread)?;
+        let _entered = runtime.enter();
+        let catch = |kind| signal(kind).map_err(Fault::Thread);
+        let hangup = catch(SignalKind::hangup())?;
+        let terminate = catch(SignalKind::terminate())?;
+        let interrupt = catch(SignalKind::interrupt())?;
+        drop(_entered);
+        Ok(Self {
+            runtime,
+            hangup,
+            terminate,
+            interrupt,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(super) fn next(&mut self) -> Signal {
+        let Self {
+            runtime,
+            hangup,
+            terminate,
+            interrupt,
+        } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => Signal::Stop,
+                _ = interrupt.recv() => Signal::Stop,
+                _ = hangup.recv() => Signal::Reload,
+            }
+        })
+    }
+
+    /// From now on, the next signal to stop ends the process on the spot: whoever asks twice will not
+    /// wait.
+    pub(super) fn exit_on_next(mut self, ended: Ended) {
+        let spawned = thread::Builder::new()
+            .name("jotd-signals".to_owned())
+            .spawn(move || {
+                while self.next() == Signal::Reload {}
+                tracing::warn!("stopping at once: a second signal came");
+                std::process::exit(ended.exit_code());
+            });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "a second signal will not hurry the stop");
+        }
+    }
+}

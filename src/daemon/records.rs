@@ -1,0 +1,62 @@
+//! From configuration to what the rooms below hold.
+#![forbid(unsafe_code)]
+
+use super::Fault;
+use crate::config::{self, Config};
+use crate::keys::Owner;
+use crate::transport::tls::{Acceptor, Identity};
+use crate::upstream::{Feed, KeysAtHand};
+use crate::verify::{Issuer, Records, RecordsError};
+use std::path::Path;
+
+/// Where each issuer's keys come from.
+pub(super) fn feeds(config: &Config) -> Vec<Feed> {
+    let feed = |issuer: &config::Issuer| Feed {
+        owner: Owner {
+            issuer: issuer.name.clone(),
+            tenant: issuer.tenant.clone(),
+        },
+        schemes: issuer.policy.schemes.clone(),
+        source: issuer.source.clone(),
+    };
+    config.issuers.iter().map(feed).collect()
+}
+
+/// The issuers and policies, with the keys that are at hand.
+pub(super) fn records(config: &Config, keys: &KeysAtHand) -> Result<Records, RecordsError> {
+    let issuer = |issuer: &config::Issuer| Issuer {
+        name: issuer.name.clone(),
+        tenant: issuer.tenant.clone(),
+        iss: issuer.iss.clone(),
+        policy: issuer.policy.clone(),
+        keys: keys.of(&issuer.name),
+        token_bytes_max: issuer.token_bytes_max,
+    };
+    Records::new(
+        config.issuers.iter().map(issuer).collect(),
+        config.policies.clone(),
+    )
+}
+
+/// The acceptor for TLS, where it is configured.
+pub(super) fn acceptor(config: &Config) -> Result<Option<Acceptor>, Fault> {
+    let Some(tls) = &config.listen.tls else {
+        return Ok(None);
+    };
+    let acceptor = Acceptor::new(&identity(tls)?);
+    acceptor
+        .map(Some)
+        .map_err(|error| Fault::Tls(error.to_string()))
+}
+
+/// Reads the files of TLS.
+pub(super) fn identity(tls: &config::Tls) -> Result<Identity, Fault> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| Fault::Tls(format!("{}: {error}", path.display())))
+    };
+    Ok(Identity {
+        certificate_chain: read(&tls.cert_file)?,
+        private_key: read(&tls.key_file)?,
+        client_authorities: tls.client_ca_file.as_deref().map(read).transpose()?,
+    })
+}

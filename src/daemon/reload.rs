@@ -1,0 +1,139 @@
+//! Reload: validate all, then swap all; on any fault the old configuration stays, whole.
+#![forbid(unsafe_code)]
+
+use super::records;
+use crate::config::{Config, Faults};
+use crate::metrics::Metrics;
+use crate::transport::peers::Peers;
+use crate::transport::tls::Acceptor;
+use crate::upstream::Upstream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Reads the configuration anew.
+pub type Load = Box<dyn Fn() -> Result<Config, Faults> + Send + Sync>;
+
+/// Reloads on demand, one at a time.
+pub(super) struct Reloader {
+    load: Load,
+    current: Mutex<Config>,
+    upstream: Arc<Upstream>,
+    peers: Arc<Peers>,
+    tls: Option<Acceptor>,
+    metrics: Arc<Metrics>,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        load: Load,
+        current: Config,
+        upstream: Arc<Upstream>,
+        peers: Arc<Peers>,
+        tls: Option<Acceptor>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        metrics.config_last_reload_successful.set(1);
+        Self {
+            load,
+            current: Mutex::new(current),
+            upstream,
+            peers,
+            tls,
+            metrics,
+        }
+    }
+
+    /// Reloads: what was done, or the text of all faults. Either way it is logged and counted.
+    pub(super) fn reload(&self) -> Result<String, String> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let reloaded = self.try_reload(&mut current);
+        let successful = i64::from(reloaded.is_ok());
+        self.metrics.config_last_reload_successful.set(successful);
+        match &reloaded {
+            Ok(done) => tracing::info!("{}", done.trim_end()),
+            Err(faults) => {
+                tracing::error!(
+                    "reload refused, the old configuration stays:\n{}",
+                    faults.trim_end()
+                );
+            }
+        }
+        reloaded
+    }
+
+    fn try_reload(&self, current: &mut Config) -> Result<String, String> {
+        let line = |text: String| format!("{text}\n");
+        let next = (self.load)().map_err(|faults| line(faults.to_string()))?;
+        // All that can fail comes before all that changes something.
+        let identity = match &next.listen.tls {
+            Some(tls) => Some(records::identity(tls).map_err(|fault| line(fault.to_string()))?),
+            None => None,
+        };
+        if let Some(identity) = &identity {
+            Acceptor::new(identity).map_err(|error| line(error.to_string()))?;
+        }
+        self.upstream
+            .replace(records::feeds(&next), |keys| records::records(&next, keys))
+            .map_err(|faults| line(faults.join("\n")))?;
+        self.peers.set_rules(next.peers.clone());
+        if let (Some(acceptor), Some(identity)) = (&self.tls, &identity) {
+            acceptor
+                .set_identity(identity)
+                .map_err(|error| line(error.to_string()))?;
+        }
+        let mut done = format!(
+            "reloaded: {} issuers, {} policies, {} peer rules\n",
+            next.issuers.len(),
+            next.policies.len(),
+            next.peers.len()
+        );
+        for setting in needs_restart(current, &next) {
+            done.push_str(&format!(
+                "warning: [{setting}] has changed, which needs a restart\n"
+            ));
+        }
+        for warning in &next.warnings {
+            done.push_str(&format!("warning: {warning}\n"));
+        }
+        // What was built at start stays as it was, so that the next reload still knows the difference.
+        *current = Config {
+            threads: current.threads.clone(),
+            engine: current.engine.clone(),
+            listen: current.listen.clone(),
+            limits: current.limits.clone(),
+            log: current.log,
+            ..next
+        };
+        Ok(done)
+    }
+}
+
+/// The sections whose change takes effect only at the next start.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    // Plain values print alike exactly if they are alike.
+    let same = |old: &dyn std::fmt::Debug, new: &dyn std::fmt::Debug| {
+        format!("{old:?}") == format!("{new:?}")
+    };
+    [
+        ("threads", same(&old.threads, &new.threads)),
+        (
+            "batch",
+            same(
+                &(old.engine.batch_tokens_max, old.engine.batch_wait_us),
+                &(new.engine.batch_tokens_max, new.engine.batch_wait_us),
+            ),
+        ),
+        ("cache", same(&old.engine.cache, &new.engine.cache)),
+        ("listen", same(&old.listen, &new.listen)),
+        (
+            "limits",
+            same(
+                &(&old.limits, old.engine.queue_cost_ns_max),
+                &(&new.limits, new.engine.queue_cost_ns_max),
+            ),
+        ),
+        ("log", same(&old.log, &new.log)),
+    ]
+    .into_iter()
+    .filter_map(|(section, is_same)| (!is_same).then_some(section))
+    .collect()
+}
