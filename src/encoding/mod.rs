@@ -5,4 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod base64url;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod json;

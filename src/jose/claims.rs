@@ -7,7 +7,7 @@
 //! ways to fail without adding a check that matters.
 
 use super::JoseError;
-use crate::encoding::json::{Object, Value};
+use crate::encoding::json::{Kind, Object, Value};
 use std::borrow::Cow;
 
 /// Seconds since the epoch (RFC 7519 §2). Fractions are accepted as the RFC allows and rounded towards
@@ -38,7 +38,7 @@ pub struct Claims<'b> {
     pub iat: Option<NumericDate>,
     /// `jti` (§4.1.7).
     pub jti: Option<Cow<'b, str>>,
-    /// The first registered claim that has a wrong type or an impossible value; it counts as absent.
+    /// A registered claim that has a wrong type or an impossible value; it counts as absent.
     pub invalid: Option<&'static str>,
     /// `aud` (§4.1.3): a string or an array of strings.
     aud: Option<Value<'b>>,
@@ -52,31 +52,20 @@ impl<'b> Claims<'b> {
     /// [`JoseError::Malformed`] for JSON that is not a strict object.
     pub fn parse(payload: &'b [u8]) -> Result<Self, JoseError> {
         let object = Object::parse(payload).map_err(|error| JoseError::Malformed(error.rule))?;
-        let mut claims = Self {
-            iss: None,
-            sub: None,
-            exp: None,
-            nbf: None,
-            iat: None,
-            jti: None,
-            invalid: None,
-            aud: None,
+        let [iss, sub, aud, exp, nbf, iat, jti] =
+            object.get_all(["iss", "sub", "aud", "exp", "nbf", "iat", "jti"]);
+        let mut invalid = None;
+        Ok(Self {
+            iss: typed("iss", iss, string, &mut invalid),
+            sub: typed("sub", sub, string, &mut invalid),
+            exp: typed("exp", exp, numeric_date, &mut invalid),
+            nbf: typed("nbf", nbf, numeric_date, &mut invalid),
+            iat: typed("iat", iat, numeric_date, &mut invalid),
+            jti: typed("jti", jti, string, &mut invalid),
+            aud: typed("aud", aud, one_or_many_strings, &mut invalid),
+            invalid,
             object,
-        };
-        for (name, value) in claims.object.members() {
-            let invalid = match &*name {
-                "iss" => set("iss", &mut claims.iss, value.as_str()),
-                "sub" => set("sub", &mut claims.sub, value.as_str()),
-                "jti" => set("jti", &mut claims.jti, value.as_str()),
-                "exp" => set("exp", &mut claims.exp, numeric_date(value)),
-                "nbf" => set("nbf", &mut claims.nbf, numeric_date(value)),
-                "iat" => set("iat", &mut claims.iat, numeric_date(value)),
-                "aud" => set("aud", &mut claims.aud, one_or_many_strings(value)),
-                _ => None,
-            };
-            claims.invalid = claims.invalid.or(invalid);
-        }
-        Ok(claims)
+        })
     }
 
     /// The audiences of `aud`, string or array alike (§4.1.3); empty when absent.
@@ -145,21 +134,28 @@ impl<'b> Claims<'b> {
     }
 }
 
-/// Fills a claim in, or names it where its value does not fit.
-fn set<T>(name: &'static str, claim: &mut Option<T>, value: Option<T>) -> Option<&'static str> {
-    let invalid = value.is_none().then_some(name);
-    *claim = value;
-    invalid
+/// The claim in its type; where it is present and has another, it counts as absent and is named.
+fn typed<'b, T>(
+    name: &'static str,
+    value: Option<Value<'b>>,
+    read: impl FnOnce(Value<'b>) -> Option<T>,
+    invalid: &mut Option<&'static str>,
+) -> Option<T> {
+    let read = read(value?);
+    if read.is_none() {
+        *invalid = invalid.or(Some(name));
+    }
+    read
+}
+
+fn string(value: Value<'_>) -> Option<Cow<'_, str>> {
+    value.as_str()
 }
 
 /// RFC 7519 §4.1.3: an array of strings, or in the special case of one audience, a single string. An
 /// empty array names nobody, which is not malformed, only useless.
 fn one_or_many_strings(value: Value<'_>) -> Option<Value<'_>> {
-    let fits = value.as_str().is_some()
-        || value
-            .as_array()
-            .is_some_and(|mut elements| elements.all(|element| element.as_str().is_some()));
-    fits.then_some(value)
+    (value.kind() == Kind::String || value.is_strings()).then_some(value)
 }
 
 /// RFC 7519 §2: a JSON numeric value. A string of digits is not one.

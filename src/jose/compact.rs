@@ -38,32 +38,30 @@ impl<'t> CompactJws<'t> {
         Ok(jws)
     }
 
+    /// One look at each byte finds the dots and everything that is neither dot nor base64url.
     fn cut(token: &'t [u8]) -> Result<Self, JoseError> {
-        let mut dots = Dots { token, from: 0 };
-        let (Some(header_end), Some(payload_end), None) = (dots.next(), dots.next(), dots.next())
-        else {
-            return Err(JoseError::Malformed(why_not_three(token)));
+        let segment_end = |start: usize| {
+            let rest = token.get(start..).unwrap_or_default();
+            start + base64url::alphabet_len(rest)
         };
-        let jws = Self {
+        let is_dot = |at: usize| token.get(at) == Some(&b'.');
+        let header_end = segment_end(0);
+        let payload_end = segment_end(header_end + 1);
+        let signature_end = segment_end(payload_end + 1);
+        if !is_dot(header_end) || !is_dot(payload_end) || signature_end != token.len() {
+            return Err(JoseError::Malformed(why_not_three(token)));
+        }
+        if header_end == 0 {
+            return Err(JoseError::Malformed("the header segment is empty"));
+        }
+        if payload_end == header_end + 1 {
+            return Err(JoseError::Malformed("the payload segment is empty"));
+        }
+        Ok(Self {
             token,
             header_end,
             payload_end,
-        };
-        let segments = [
-            jws.header_segment(),
-            jws.payload_segment(),
-            jws.signature_segment(),
-        ];
-        if !segments.into_iter().all(base64url::is_alphabet) {
-            return Err(JoseError::Malformed(why_not_three(token)));
-        }
-        if jws.header_segment().is_empty() {
-            return Err(JoseError::Malformed("the header segment is empty"));
-        }
-        if jws.payload_segment().is_empty() {
-            return Err(JoseError::Malformed("the payload segment is empty"));
-        }
-        Ok(jws)
+        })
     }
 
     /// The protected header's base64url text. Tokens of one key share it byte for byte, so it is a good
@@ -113,43 +111,6 @@ impl<'t> CompactJws<'t> {
         base64url::decode(self.payload_segment(), out)
             .map_err(|error| JoseError::Malformed(in_payload(error.rule)))
     }
-}
-
-/// Positions of the dots in a token.
-struct Dots<'t> {
-    token: &'t [u8],
-    from: usize,
-}
-
-impl Iterator for Dots<'_> {
-    type Item = usize;
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        let at = dot_at_or_after(self.token, self.from)?;
-        self.from = at + 1;
-        Some(at)
-    }
-}
-
-/// Eight bytes at a time: a token is long and has two dots.
-#[inline]
-fn dot_at_or_after(token: &[u8], mut at: usize) -> Option<usize> {
-    const DOTS: u64 = u64::from_le_bytes([b'.'; 8]);
-    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    while let Some(chunk) = token.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let zero_at_dots = u64::from_le_bytes(*chunk) ^ DOTS;
-        let dots = zero_at_dots.wrapping_sub(ONES) & !zero_at_dots & HIGHS;
-        if dots != 0 {
-            return Some(at + (dots.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    let tail = token.get(at..)?;
-    tail.iter()
-        .position(|&byte| byte == b'.')
-        .map(|found| at + found)
 }
 
 fn within(segment: &[u8], limit_bytes: usize, what: &'static str) -> Result<(), JoseError> {

@@ -104,7 +104,7 @@ fn refuse_or_ignore(name: &str, value: Value<'_>) -> Result<(), JoseError> {
         }
         "jku" | "x5u" | "x5t" | "x5t#S256" => value.kind() == Kind::String,
         "jwk" => value.kind() == Kind::Object,
-        "x5c" => value.as_strings().is_some(),
+        "x5c" => value.is_strings(),
         _ => true,
     };
     if fits {

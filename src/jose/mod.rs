@@ -6,6 +6,8 @@
 mod algorithm;
 mod claims;
 mod compact;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod inspect;
 mod jwk;

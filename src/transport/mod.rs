@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod budget;
 pub mod client;
 pub mod grpc;
 pub mod http;

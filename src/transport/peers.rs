@@ -7,6 +7,7 @@
 use crate::engine::{Engine, Peer};
 use crate::metrics::{FaultLabels, Metrics, TransportLabels};
 use crate::transport::Limits;
+use crate::transport::budget::Budget;
 use crate::verify::PolicyId;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -70,6 +71,7 @@ enum Identity {
 struct Known {
     /// `None` after the rules changed: the next connection gets a fresh one.
     peer: Option<Arc<Peer>>,
+    budget: Arc<Budget>,
     connections: usize,
 }
 
@@ -100,6 +102,7 @@ pub struct Admission {
     peers: Arc<Peers>,
     identity: Identity,
     peer: Arc<Peer>,
+    budget: Arc<Budget>,
     terms: Arc<Terms>,
     transport: &'static str,
 }
@@ -182,6 +185,7 @@ impl Peers {
         }
         let known = table.known.entry(identity).or_insert(Known {
             peer: None,
+            budget: Arc::default(),
             connections: 0,
         });
         if known.connections >= own_max {
@@ -192,6 +196,7 @@ impl Peers {
             self.engine
                 .peer(&identity.to_string(), terms.queue_cost_ns_max)
         }));
+        let budget = Arc::clone(&known.budget);
         table.connections += 1;
         drop(table);
         self.gauge(transport, 1);
@@ -199,6 +204,7 @@ impl Peers {
             peers: Arc::clone(self),
             identity,
             peer,
+            budget,
             terms,
             transport,
         })
@@ -252,6 +258,11 @@ impl Admission {
     #[must_use]
     pub fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// What the peer makes us hold, over all its connections.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// The transport it came over, as the metrics call it.

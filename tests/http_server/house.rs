@@ -16,7 +16,7 @@ use jotd::metrics::Metrics;
 use jotd::policy::{Accepted, Narrowing, Policy};
 use jotd::transport::peers::{Peers, UnixRule};
 use jotd::transport::tls::Acceptor;
-use jotd::transport::{Context, Limits, Shutdown, ShutdownTrigger, http, tcp, uds};
+use jotd::transport::{Context, Limits, Shutdown, ShutdownTrigger, tcp, uds};
 use jotd::verify::{Issuer, IssuerKeys, IssuerMatch, Records};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -96,12 +96,8 @@ impl House {
         let on_tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = on_tcp.local_addr().unwrap();
         let on_unix = UnixListener::bind(&socket).unwrap();
-        let door: uds::HttpDoor = Arc::new(|stream, admission, context| {
-            Box::pin(http::serve_connection(stream, admission, context))
-        });
         let options = uds::Options {
             peers: Arc::clone(&peers),
-            http: Some(door),
         };
         let doors = [
             tokio::spawn(tcp::serve(

@@ -176,16 +176,79 @@ async fn a_peer_that_takes_no_replies_is_left() {
 }
 
 #[tokio::test]
+async fn a_peer_that_shuts_its_window_is_left() {
+    let limits = Limits {
+        stall_timeout: SHORT,
+        ..Limits::default()
+    };
+    let house = House::limited(limits).await;
+    let mut stream = house.tcp().await;
+    // SETTINGS_INITIAL_WINDOW_SIZE is 4; of 0 bytes nothing can be taken, and TCP sees no fault.
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let mut asking = Vec::from(*PREFACE);
+    asking.extend_from_slice(&frame(FrameType::SETTINGS, 0, 0, &no_window));
+    asking.extend_from_slice(&frame(FrameType::HEADERS, 0x5, 1, &GET_ROOT));
+    stream.write_all(&asking).await.unwrap();
+    last_words(&mut stream).await;
+    house.faulted("tcp", "slow").await;
+}
+
+#[tokio::test]
+async fn a_peer_holds_no_more_than_its_share_of_memory() {
+    let house = House::open().await;
+    let body_bytes_max = house.context.limits.body_bytes_max;
+    let mut held = Vec::new();
+    let refused = async {
+        loop {
+            let mut stream = house.tcp().await;
+            let head = format!(
+                "POST /v1/verify HTTP/1.1\r\nhost: x\r\ncontent-length: {body_bytes_max}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // All but the last byte; a refused connection may be closed while this is written.
+            let almost = vec![b' '; body_bytes_max - 1];
+            let _ = stream.write_all(&almost).await;
+            let mut status = [0; 13];
+            let answered = tokio::time::timeout(SHORT, stream.read_exact(&mut status)).await;
+            match answered {
+                Ok(_) => return (stream, status),
+                Err(_still_waiting) => held.push(stream),
+            }
+        }
+    };
+    let (mut stream, status) = within(refused).await;
+    assert_eq!(&status, b"HTTP/1.1 503 ");
+    let rest = String::from_utf8(last_words(&mut stream).await).unwrap();
+    assert!(
+        rest.contains(r#""valid":null"#) && rest.contains("retry-after: 1"),
+        "{rest}"
+    );
+    assert!(!held.is_empty());
+    // Small questions are answered all the same, and what was held is given back.
+    let mut client = Client::h1(house.tcp().await).await;
+    assert_eq!(client.verify(&tokens::good()).await.status, StatusCode::OK);
+    drop(held);
+    let again = async {
+        loop {
+            let mut client = Client::h1(house.tcp().await).await;
+            let large = format!("{}{{", " ".repeat(body_bytes_max - 1));
+            if client.post("/v1/verify", large).await.status == StatusCode::BAD_REQUEST {
+                break;
+            }
+        }
+    };
+    within(again).await;
+}
+
+#[tokio::test]
 async fn rapid_resets_end_the_connection() {
     let house = House::open().await;
     let mut stream = house.tcp().await;
-    let mut flood = Vec::from(*b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let mut flood = Vec::from(*PREFACE);
     flood.extend_from_slice(&frame(FrameType::SETTINGS, 0, 0, &[]));
-    // :method GET, :scheme http, :path /, and :authority x as a literal (RFC 7541 appendix A).
-    let head = [0x82, 0x86, 0x84, 0x41, 0x01, b'x'];
     const CANCEL: [u8; 4] = [0, 0, 0, 8];
     for stream_id in (1..2_000).step_by(2) {
-        flood.extend_from_slice(&frame(FrameType::HEADERS, 0x5, stream_id, &head));
+        flood.extend_from_slice(&frame(FrameType::HEADERS, 0x5, stream_id, &GET_ROOT));
         flood.extend_from_slice(&frame(FrameType::RST_STREAM, 0, stream_id, &CANCEL));
     }
     stream.write_all(&flood).await.unwrap();
@@ -196,6 +259,11 @@ async fn rapid_resets_end_the_connection() {
     assert_eq!(payload[4..8], ENHANCE_YOUR_CALM);
     house.faulted("tcp", "protocol").await;
 }
+
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// `:method GET`, `:scheme http`, `:path /`, and `:authority x` as a literal (RFC 7541 appendix A).
+const GET_ROOT: [u8; 6] = [0x82, 0x86, 0x84, 0x41, 0x01, b'x'];
 
 /// Numbers of RFC 9113 §6.
 struct FrameType;

@@ -38,6 +38,15 @@ impl Kernel {
         simd::Avx512::detect().map_or(Self::Single, Self::Avx512)
     }
 
+    /// Its name in figures and tests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
     /// Whether so many messages are worth taking side by side.
     #[must_use]
     pub(in crate::crypto) fn fills_lanes(self, messages: usize) -> bool {

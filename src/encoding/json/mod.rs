@@ -10,7 +10,9 @@
 
 mod number;
 mod pretty;
+mod rule;
 mod scan;
+mod tape;
 mod text;
 
 #[cfg(test)]
@@ -20,8 +22,10 @@ pub use number::Number;
 pub use pretty::{write_pretty, write_visible};
 pub use text::{minify, write_string};
 
-use scan::{Member, Scanner};
+use rule::Rule;
+use scan::Scanner;
 use std::borrow::Cow;
+use tape::Member;
 
 /// Why a text is not strict JSON, and where. Never holds the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +66,8 @@ pub struct Object<'j> {
 pub struct Value<'j> {
     text: &'j str,
     kind: Kind,
-    /// For a string, whether it holds a backslash.
-    escaped: bool,
+    /// For a string, whether it holds an escape; for an array, whether it holds nothing but strings.
+    flag: bool,
 }
 
 impl<'j> Object<'j> {
@@ -74,7 +78,7 @@ impl<'j> Object<'j> {
     pub fn parse(text: &'j [u8]) -> Result<Self, JsonError> {
         // RFC 8259 §8.1: MUST be encoded using UTF-8.
         let text = std::str::from_utf8(text).map_err(|error| JsonError {
-            rule: scan::NOT_UTF8,
+            rule: Rule::NotUtf8.text(),
             offset: error.valid_up_to(),
         })?;
         Self::parse_str(text)
@@ -85,7 +89,7 @@ impl<'j> Object<'j> {
     /// # Errors
     /// [`JsonError`] naming the broken rule.
     pub fn parse_str(text: &'j str) -> Result<Self, JsonError> {
-        let mut scanner = Scanner::new(text)?;
+        let mut scanner = Scanner::new(text);
         scanner.whole_object()?;
         Ok(Self {
             text,
@@ -101,6 +105,24 @@ impl<'j> Object<'j> {
             .iter()
             .find(|member| member.is_named(self.text, name))
             .map(|member| member.value(self.text))
+    }
+
+    /// The members of these names, each `None` where it is absent: one walk for all of them.
+    #[must_use]
+    #[inline]
+    pub fn get_all<const N: usize>(&self, names: [&str; N]) -> [Option<Value<'j>>; N] {
+        let prefixes = names.map(|name| tape::prefix(name.as_bytes(), 0, name.len()));
+        let mut found = [None; N];
+        for member in &self.members {
+            let index = names.iter().zip(prefixes).position(|(name, prefix)| {
+                // An escaped name begins with other bytes than the name it stands for.
+                (prefix == member.prefix || member.name_escaped) && member.is_named(self.text, name)
+            });
+            if let Some(slot) = index.and_then(|index| found.get_mut(index)) {
+                *slot = Some(member.value(self.text));
+            }
+        }
+        found
     }
 
     /// The members in the order of the text, names unescaped.
@@ -167,7 +189,7 @@ impl<'j> Value<'j> {
             return None;
         }
         let inner = self.text.get(1..self.text.len().saturating_sub(1))?;
-        Some(text::unescape(inner, self.escaped))
+        Some(text::unescape(inner, self.flag))
     }
 
     /// The number it is.
@@ -198,14 +220,23 @@ impl<'j> Value<'j> {
             return None;
         }
         Some(Elements {
-            scanner: Scanner::new(self.text).ok()?,
+            scanner: Scanner::new(self.text),
             text: self.text,
         })
+    }
+
+    /// Whether it is an array of nothing but strings, an empty one included.
+    #[must_use]
+    pub fn is_strings(&self) -> bool {
+        self.kind == Kind::Array && self.flag
     }
 
     /// The strings it holds, where it is an array of nothing but strings.
     #[must_use]
     pub fn as_strings(&self) -> Option<Vec<Cow<'j, str>>> {
+        if !self.is_strings() {
+            return None;
+        }
         self.as_array()?.map(|element| element.as_str()).collect()
     }
 }
@@ -220,8 +251,7 @@ impl<'j> Iterator for Elements<'j> {
     type Item = Value<'j>;
 
     fn next(&mut self) -> Option<Value<'j>> {
-        // The text has been checked as a whole, so an error cannot occur; it would end the walk.
-        let span = self.scanner.next_element().ok()??;
+        let span = self.scanner.next_element()?;
         Some(span.value(self.text))
     }
 }

@@ -1,61 +1,17 @@
 //! The scanner: one pass over a text, every byte checked, members noted as spans.
 
-use super::{JsonError, Kind, Value, text};
+use super::rule::Rule;
+use super::tape::{Member, Span, duplicate, prefix};
+use super::{JsonError, Kind, text};
 use crate::limits::{
     JSON_DEPTH_MAX, JSON_ELEMENTS_MAX, JSON_MEMBERS_MAX, JSON_NAME_BYTES_MAX, JSON_NUMBER_BYTES_MAX,
 };
-use std::borrow::Cow;
-use std::collections::HashSet;
-
-pub(super) const NOT_UTF8: &str = "JSON is not UTF-8";
-const BYTE_ORDER_MARK: &str = "JSON begins with a byte order mark";
-const TOO_LONG: &str = "JSON is longer than 4 GiB";
-const NOT_AN_OBJECT: &str = "JSON is not an object";
-const ENDS_EARLY: &str = "JSON ends early";
-const TRAILING: &str = "JSON is followed by more";
-const NOT_A_VALUE: &str = "JSON has something that is no value";
-const NAME_EXPECTED: &str = "JSON lacks a member name in quotes";
-const COLON_EXPECTED: &str = "JSON lacks a colon after a member name";
-const MEMBER_END_EXPECTED: &str = "JSON lacks a comma or closing brace after a member";
-const ELEMENT_END_EXPECTED: &str = "JSON lacks a comma or closing bracket after an element";
-const CONTROL_IN_STRING: &str = "JSON has a control character in a string";
-const BAD_ESCAPE: &str = "JSON has an unknown escape in a string";
-const LONE_SURROGATE: &str = "JSON has a lone surrogate in a string";
-const BAD_NUMBER: &str = "JSON has a malformed number";
-const DUPLICATE_NAME: &str = "JSON has two members of one name";
-const TOO_DEEP: &str = "JSON is nested too deeply";
-const TOO_MANY_MEMBERS: &str = "JSON has an object of too many members";
-const TOO_MANY_ELEMENTS: &str = "JSON has an array of too many elements";
-const NAME_TOO_LONG: &str = "JSON has a member name that is too long";
-const NUMBER_TOO_LONG: &str = "JSON has a number that is too long";
-
-/// Up to this many names are compared pair by pair; a hash set costs more than these few words.
-const PAIRWISE_NAMES_MAX: usize = 16;
 
 /// Members of the usual claims set: one allocation holds them.
-const USUAL_MEMBERS: usize = 12;
+const USUAL_MEMBERS: usize = 16;
 
-type Result<T> = std::result::Result<T, JsonError>;
-
-/// A member as spans of the text.
-#[derive(Clone, Copy)]
-pub(super) struct Member {
-    /// The name's first eight bytes, to tell most names apart by one comparison.
-    prefix: u64,
-    name_start: u32,
-    name_end: u32,
-    name_escaped: bool,
-    value: Span,
-}
-
-/// A value as a span of the text.
-#[derive(Clone, Copy)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-    kind: Kind,
-    escaped: bool,
-}
+/// An error's place is where the scanner stands when it returns one.
+type Result<T> = std::result::Result<T, Rule>;
 
 pub(super) struct Scanner<'j> {
     text: &'j str,
@@ -66,61 +22,65 @@ pub(super) struct Scanner<'j> {
     /// Members of all objects that are open, outermost first. A nested object takes its own off again
     /// when it closes, so what is left at the end are the top-level ones.
     members: Vec<Member>,
-    /// Elements delivered so far by [`Scanner::next_element`].
-    delivered: usize,
+    /// Whether [`Scanner::next_element`] has delivered one yet.
+    delivered: bool,
 }
 
 impl<'j> Scanner<'j> {
-    pub(super) fn new(text: &'j str) -> Result<Self> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(JsonError {
-                rule: TOO_LONG,
-                offset: 0,
-            });
-        }
-        Ok(Self {
+    pub(super) fn new(text: &'j str) -> Self {
+        Self {
             text,
             bytes: text.as_bytes(),
             at: 0,
             depth: 0,
             spaced: false,
             members: Vec::new(),
-            delivered: 0,
-        })
+            delivered: false,
+        }
     }
 
     /// Scans one object with nothing but whitespace around it; its members are then in the tape.
-    pub(super) fn whole_object(&mut self) -> Result<()> {
-        self.members.reserve(USUAL_MEMBERS);
+    pub(super) fn whole_object(&mut self) -> std::result::Result<(), JsonError> {
+        self.try_whole_object().map_err(|rule| JsonError {
+            rule: rule.text(),
+            offset: self.at,
+        })
+    }
+
+    fn try_whole_object(&mut self) -> Result<()> {
+        // Spans are kept in 32 bits.
+        if u32::try_from(self.bytes.len()).is_err() {
+            return Err(Rule::TooLong);
+        }
+        self.members.reserve_exact(USUAL_MEMBERS);
         self.skip_whitespace();
         if self.peek() != Some(b'{') {
-            let rule = match self.bytes.get(self.at..) {
-                Some([0xef, 0xbb, 0xbf, ..]) => BYTE_ORDER_MARK,
-                Some([]) => ENDS_EARLY,
-                _ => NOT_AN_OBJECT,
-            };
-            return Err(self.broken(rule));
+            return Err(match self.bytes.get(self.at..) {
+                Some([0xef, 0xbb, 0xbf, ..]) => Rule::ByteOrderMark,
+                Some([]) | None => Rule::EndsEarly,
+                _ => Rule::NotAnObject,
+            });
         }
         self.object()?;
         self.skip_whitespace();
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.broken(TRAILING)),
+            Some(_) => Err(Rule::Trailing),
         }
     }
 
-    /// The next element of an array that fills the whole text; `None` after the last.
-    pub(super) fn next_element(&mut self) -> Result<Option<Span>> {
-        // Steps over `[` before the first element and over `,` before the others.
+    /// The next element of a checked array that fills the whole text; `None` after the last.
+    pub(super) fn next_element(&mut self) -> Option<Span> {
+        // Steps over `[` before the first element and over `,` or `]` after each.
         self.at += 1;
         self.skip_whitespace();
-        if self.at >= self.bytes.len() || (self.delivered == 0 && self.peek() == Some(b']')) {
-            return Ok(None);
+        if self.at >= self.bytes.len() || (!self.delivered && self.peek() == Some(b']')) {
+            return None;
         }
-        self.delivered += 1;
-        let span = self.value()?;
+        self.delivered = true;
+        let span = self.value().ok()?;
         self.skip_whitespace();
-        Ok(Some(span))
+        Some(span)
     }
 
     /// Whether there was whitespace between tokens.
@@ -132,12 +92,13 @@ impl<'j> Scanner<'j> {
         self.members
     }
 
+    #[inline]
     fn value(&mut self) -> Result<Span> {
         let start = self.at;
-        let mut escaped = false;
+        let mut flag = false;
         let kind = match self.peek() {
             Some(b'"') => {
-                escaped = self.string()?;
+                flag = self.string()?;
                 Kind::String
             }
             Some(b'-' | b'0'..=b'9') => {
@@ -151,20 +112,19 @@ impl<'j> Scanner<'j> {
                 Kind::Object
             }
             Some(b'[') => {
-                self.array()?;
+                flag = self.array()?;
                 Kind::Array
             }
             Some(b't') => self.literal(b"true", Kind::Bool)?,
             Some(b'f') => self.literal(b"false", Kind::Bool)?,
             Some(b'n') => self.literal(b"null", Kind::Null)?,
-            Some(_) => return Err(self.broken(NOT_A_VALUE)),
-            None => return Err(self.broken(ENDS_EARLY)),
+            other => return Err(self.unexpected(other, Rule::NotAValue)),
         };
         Ok(Span {
             start: offset(start),
             end: offset(self.at),
             kind,
-            escaped,
+            flag,
         })
     }
 
@@ -179,45 +139,43 @@ impl<'j> Scanner<'j> {
         }
         loop {
             if self.members.len() - first == JSON_MEMBERS_MAX {
-                return Err(self.broken(TOO_MANY_MEMBERS));
+                return Err(Rule::TooManyMembers);
             }
             let member = self.member()?;
             self.members.push(member);
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => break,
-                Some(_) => return Err(self.broken(MEMBER_END_EXPECTED)),
-                None => return Err(self.broken(ENDS_EARLY)),
+                other => return Err(self.unexpected(other, Rule::MemberEndExpected)),
             }
             self.skip_whitespace();
         }
         self.ascend();
-        self.refuse_duplicates(first)
+        let members = self.members.get(first..).unwrap_or_default();
+        match duplicate(members, self.text) {
+            None => Ok(()),
+            Some(member) => self.broken_at(member.name_start as usize, Rule::DuplicateName),
+        }
     }
 
+    #[inline]
     fn member(&mut self) -> Result<Member> {
-        match self.peek() {
-            Some(b'"') => {}
-            Some(_) => return Err(self.broken(NAME_EXPECTED)),
-            None => return Err(self.broken(ENDS_EARLY)),
+        let opening = self.peek();
+        if opening != Some(b'"') {
+            return Err(self.unexpected(opening, Rule::NameExpected));
         }
         let name_start = self.at + 1;
         let name_escaped = self.string()?;
         let name_end = self.at - 1;
         if name_end - name_start > JSON_NAME_BYTES_MAX {
-            return Err(JsonError {
-                rule: NAME_TOO_LONG,
-                offset: name_start,
-            });
+            return self.broken_at(name_start, Rule::NameTooLong);
         }
         self.skip_whitespace();
         match self.peek() {
             Some(b':') => self.at += 1,
-            Some(_) => return Err(self.broken(COLON_EXPECTED)),
-            None => return Err(self.broken(ENDS_EARLY)),
+            other => return Err(self.unexpected(other, Rule::ColonExpected)),
         }
         self.skip_whitespace();
-        // The tape holds the names of open objects only; a nested object takes its own off again.
         let value = self.value()?;
         self.skip_whitespace();
         Ok(Member {
@@ -229,37 +187,38 @@ impl<'j> Scanner<'j> {
         })
     }
 
-    fn array(&mut self) -> Result<()> {
+    /// Scans an array; true when it holds nothing but strings.
+    fn array(&mut self) -> Result<bool> {
         self.descend()?;
         self.skip_whitespace();
         if self.peek() == Some(b']') {
             self.ascend();
-            return Ok(());
+            return Ok(true);
         }
+        let mut strings = true;
         let mut elements = 0;
         loop {
             if elements == JSON_ELEMENTS_MAX {
-                return Err(self.broken(TOO_MANY_ELEMENTS));
+                return Err(Rule::TooManyElements);
             }
             elements += 1;
-            self.value()?;
+            strings &= self.value()?.kind == Kind::String;
             self.skip_whitespace();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => break,
-                Some(_) => return Err(self.broken(ELEMENT_END_EXPECTED)),
-                None => return Err(self.broken(ENDS_EARLY)),
+                other => return Err(self.unexpected(other, Rule::ElementEndExpected)),
             }
             self.skip_whitespace();
         }
         self.ascend();
-        Ok(())
+        Ok(strings)
     }
 
     /// Steps over an opening bracket. This bound is also the bound of the recursion.
     fn descend(&mut self) -> Result<()> {
         if self.depth == JSON_DEPTH_MAX {
-            return Err(self.broken(TOO_DEEP));
+            return Err(Rule::TooDeep);
         }
         self.depth += 1;
         self.at += 1;
@@ -275,50 +234,46 @@ impl<'j> Scanner<'j> {
     /// Scans a string from its opening to its closing quote; true when it holds an escape.
     #[inline]
     fn string(&mut self) -> Result<bool> {
-        self.at += 1;
-        let mut escaped = false;
+        self.at = text::plain_end(self.bytes, self.at + 1);
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(false);
+        }
+        self.rest_of_string()
+    }
+
+    #[cold]
+    fn rest_of_string(&mut self) -> Result<bool> {
         loop {
-            self.at = text::plain_end(self.bytes, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(true);
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                Some(_) => return Err(self.broken(CONTROL_IN_STRING)),
-                None => return Err(self.broken(ENDS_EARLY)),
+                Some(b'\\') => self.escape()?,
+                other => return Err(self.unexpected(other, Rule::ControlInString)),
             }
+            self.at = text::plain_end(self.bytes, self.at);
         }
     }
 
     fn escape(&mut self) -> Result<()> {
         match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(())
-            }
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => match text::escaped_unit(self.bytes, self.at) {
-                None => Err(self.broken(BAD_ESCAPE)),
+                None => return Err(Rule::BadEscape),
                 // RFC 8259 §8.2: behaviour on unpaired surrogates is unpredictable, so they are refused.
                 Some(0xd800..=0xdbff) => match text::escaped_unit(self.bytes, self.at + 6) {
-                    Some(0xdc00..=0xdfff) => {
-                        self.at += 12;
-                        Ok(())
-                    }
-                    _ => Err(self.broken(LONE_SURROGATE)),
+                    Some(0xdc00..=0xdfff) => self.at += 12,
+                    _ => return Err(Rule::LoneSurrogate),
                 },
-                Some(0xdc00..=0xdfff) => Err(self.broken(LONE_SURROGATE)),
-                Some(_) => {
-                    self.at += 6;
-                    Ok(())
-                }
+                Some(0xdc00..=0xdfff) => return Err(Rule::LoneSurrogate),
+                Some(_) => self.at += 6,
             },
-            Some(_) => Err(self.broken(BAD_ESCAPE)),
-            None => Err(self.broken(ENDS_EARLY)),
+            Some(_) => return Err(Rule::BadEscape),
+            None => return Err(Rule::EndsEarly),
         }
+        Ok(())
     }
 
     /// RFC 8259 §6: `[ minus ] int [ frac ] [ exp ]`.
@@ -345,30 +300,28 @@ impl<'j> Scanner<'j> {
             self.digits()?;
         }
         if self.at - start > JSON_NUMBER_BYTES_MAX {
-            return Err(JsonError {
-                rule: NUMBER_TOO_LONG,
-                offset: start,
-            });
+            return self.broken_at(start, Rule::NumberTooLong);
         }
         match self.peek() {
             // `01` and `1x` are no two tokens.
             Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'+' | b'-') => {
-                Err(self.broken(BAD_NUMBER))
+                Err(Rule::BadNumber)
             }
             _ => Ok(()),
         }
     }
 
     /// One digit or more.
+    #[inline]
     fn digits(&mut self) -> Result<()> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += digits;
+        if digits == 0 {
+            Err(Rule::BadNumber)
+        } else {
+            Ok(())
         }
-        if self.at == start {
-            return Err(self.broken(BAD_NUMBER));
-        }
-        Ok(())
     }
 
     fn literal(&mut self, word: &[u8], kind: Kind) -> Result<Kind> {
@@ -377,7 +330,7 @@ impl<'j> Scanner<'j> {
             self.at += word.len();
             Ok(kind)
         } else {
-            Err(self.broken(NOT_A_VALUE))
+            Err(Rule::NotAValue)
         }
     }
 
@@ -394,111 +347,29 @@ impl<'j> Scanner<'j> {
         self.bytes.get(self.at).copied()
     }
 
+    /// The rule broken by a byte, or by there being no more.
     #[cold]
-    fn broken(&self, rule: &'static str) -> JsonError {
-        JsonError {
-            rule,
-            offset: self.at,
-        }
-    }
-
-    /// RFC 7515 §4 and RFC 7519 §4 leave a choice between refusing duplicates and taking the last; two
-    /// readers that choose differently disagree about the token, so they are refused everywhere.
-    fn refuse_duplicates(&self, first: usize) -> Result<()> {
-        let members = self.members.get(first..).unwrap_or_default();
-        let plain = members.iter().all(|member| !member.name_escaped);
-        let duplicate = if plain && members.len() <= PAIRWISE_NAMES_MAX {
-            self.duplicate_by_pairs(members)
+    fn unexpected(&self, byte: Option<u8>, rule: Rule) -> Rule {
+        if byte.is_none() {
+            Rule::EndsEarly
         } else {
-            self.duplicate_by_set(members)
-        };
-        match duplicate {
-            None => Ok(()),
-            Some(member) => Err(JsonError {
-                rule: DUPLICATE_NAME,
-                offset: member.name_start as usize,
-            }),
+            rule
         }
     }
 
-    fn duplicate_by_pairs(&self, members: &[Member]) -> Option<Member> {
-        members.iter().enumerate().find_map(|(index, later)| {
-            members
-                .iter()
-                .take(index)
-                .any(|earlier| {
-                    earlier.prefix == later.prefix
-                        && earlier.name_as_written(self.text) == later.name_as_written(self.text)
-                })
-                .then_some(*later)
-        })
-    }
-
-    /// The standard set is keyed at random per process, so names cannot be chosen to collide in it.
     #[cold]
-    fn duplicate_by_set(&self, members: &[Member]) -> Option<Member> {
-        let mut seen = HashSet::with_capacity(members.len());
-        members
-            .iter()
-            .find(|member| !seen.insert(member.name(self.text)))
-            .copied()
+    fn broken_at<T>(&mut self, at: usize, rule: Rule) -> Result<T> {
+        self.at = at;
+        Err(rule)
     }
-}
-
-impl Member {
-    /// The name, unescaped.
-    pub(super) fn name<'j>(&self, text: &'j str) -> Cow<'j, str> {
-        let written = span(text, self.name_start, self.name_end);
-        text::unescape(written, self.name_escaped)
-    }
-
-    /// The name as it stands in the text, in its quotes.
-    pub(super) fn name_as_written<'j>(&self, text: &'j str) -> &'j str {
-        span(text, self.name_start - 1, self.name_end + 1)
-    }
-
-    pub(super) fn is_named(&self, text: &str, name: &str) -> bool {
-        if self.name_escaped {
-            self.name(text) == name
-        } else {
-            span(text, self.name_start, self.name_end) == name
-        }
-    }
-
-    pub(super) fn value<'j>(&self, text: &'j str) -> Value<'j> {
-        self.value.value(text)
-    }
-}
-
-impl Span {
-    pub(super) fn value<'j>(&self, text: &'j str) -> Value<'j> {
-        Value {
-            text: span(text, self.start, self.end),
-            kind: self.kind,
-            escaped: self.escaped,
-        }
-    }
-}
-
-fn span(text: &str, start: u32, end: u32) -> &str {
-    text.get(start as usize..end as usize)
-        .expect("tokens begin and end at ASCII bytes of the text they were found in")
 }
 
 /// Offsets fit because the text's length does.
-fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-/// The first eight bytes from `start`, those beyond `end` zero.
 #[inline]
-fn prefix(bytes: &[u8], start: usize, end: usize) -> u64 {
-    let mut word = [0; 8];
-    if let Some(name) = bytes.get(start..end) {
-        let length = name.len().min(8);
-        if let (Some(to), Some(from)) = (word.get_mut(..length), name.get(..length)) {
-            to.copy_from_slice(from);
-        }
-    }
-    u64::from_le_bytes(word)
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a longer text was refused at its beginning"
+)]
+const fn offset(at: usize) -> u32 {
+    at as u32
 }

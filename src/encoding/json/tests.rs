@@ -48,6 +48,14 @@ fn members_stand_in_order_with_their_kinds() {
 }
 
 #[test]
+fn several_members_are_found_in_one_walk() {
+    let object = object(r#"{"other":0,"prefix-a":1,"prefix-ab":2,"\u0061":3,"":4}"#);
+    let found = object.get_all(["prefix-ab", "prefix-a", "a", "absent", ""]);
+    let texts = found.map(|value| value.map(|value| value.text()));
+    assert_eq!(texts, [Some("2"), Some("1"), Some("3"), None, Some("4")]);
+}
+
+#[test]
 fn arrays_are_walked_element_by_element() {
     for (text, expected) in [
         ("[]", vec![]),

@@ -1,6 +1,6 @@
 //! `grpc.health.v1.Health`: serving until shutdown begins.
 
-use super::connection_of;
+use super::origin_of;
 use super::v1::verifier_server::SERVICE_NAME as VERIFIER;
 use crate::transport::Shutdown;
 use std::pin::Pin;
@@ -27,7 +27,7 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let connection = connection_of(&request)?;
+        let (connection, _) = origin_of(&request)?;
         let shutdown = &connection.context.shutdown;
         if !NAMES.contains(&&*request.get_ref().service) {
             return Err(Status::not_found("no service of this name is served here"));
@@ -39,7 +39,7 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Changes>, Status> {
-        let connection = connection_of(&request)?;
+        let (connection, _) = origin_of(&request)?;
         let shutdown = connection.context.shutdown.clone();
         let known = NAMES.contains(&&*request.get_ref().service);
         // Two at most: what it is now, and the one change there can be.

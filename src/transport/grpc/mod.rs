@@ -25,13 +25,11 @@ pub mod v1 {
 /// The encoded `FileDescriptorSet` of `jotd.v1`, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("generated/jotd.v1.bin");
 
-use super::http::{Body, Connection, Paced};
+use super::http::{Arriving, Body, Connection, Paced};
 use crate::limits::FRAME_BYTES_MAX;
-use crate::transport::Context;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower_service::Service;
@@ -42,12 +40,22 @@ pub(super) async fn answer(
     connection: &Arc<Connection>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let pace = pace(request.uri().path(), &connection.context);
-    let mut request = request.map(|body| Paced::new(body, pace));
+    let lasts = lasts(request.uri().path());
+    // Within one message a peer has no reason to pause; between the messages of a stream it has, for as
+    // long as an idle connection is kept.
+    let limits = &connection.context.limits;
+    let pace = if lasts {
+        limits.idle_timeout
+    } else {
+        limits.stall_timeout
+    };
+    let arriving = Arriving::new(connection.admission.budget());
+    let mut request = request.map(|body| Paced::new(body, arriving.clone(), pace));
     request.extensions_mut().insert(Arc::clone(connection));
+    request.extensions_mut().insert(arriving);
     let answered = ROUTES.clone().call(request).await;
     let reply = answered.unwrap_or_else(|never| match never {});
-    reply.map(Body::grpc)
+    reply.map(|body| Body::grpc(body, lasts))
 }
 
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
@@ -64,20 +72,19 @@ static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
         .prepare()
 });
 
-/// How long each part of a request may take. Within one message a peer has no reason to pause; between
-/// the messages of a stream it has, for as long as an idle connection is kept.
-fn pace(path: &str, context: &Context) -> Duration {
-    match path.rsplit('/').next() {
-        Some("Verify" | "VerifyBatch" | "Check" | "Watch") => context.limits.stall_timeout,
-        _ => context.limits.idle_timeout,
-    }
+/// Whether a call is a stream, in which either side may take its time.
+fn lasts(path: &str) -> bool {
+    let method = path.rsplit('/').next();
+    !matches!(method, Some("Verify" | "VerifyBatch" | "Check"))
 }
 
-/// The connection that a request came over.
+/// The connection that a request came over, and what has arrived of the request.
 #[allow(clippy::result_large_err, reason = "tonic's handlers return a Status")]
-fn connection_of<M>(request: &tonic::Request<M>) -> Result<Arc<Connection>, tonic::Status> {
+fn origin_of<M>(request: &tonic::Request<M>) -> Result<(Arc<Connection>, Arriving), tonic::Status> {
     let connection = request.extensions().get::<Arc<Connection>>();
+    let arriving = request.extensions().get::<Arriving>();
     connection
         .cloned()
+        .zip(arriving.cloned())
         .ok_or_else(|| tonic::Status::internal("the request came over no connection"))
 }

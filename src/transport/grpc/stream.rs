@@ -5,8 +5,9 @@
 
 use super::terms::{asking, error_of};
 use super::v1;
-use crate::transport::http::Connection;
-use crate::transport::http::ask::ask;
+use crate::transport::budget::Held;
+use crate::transport::http::ask::{TIMEOUT_MAX, ask};
+use crate::transport::http::{Arriving, Connection};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,14 +20,21 @@ use tonic::{Status, Streaming};
 /// The answers of one stream.
 pub(super) struct Answers(mpsc::UnboundedReceiver<Answered>);
 
-/// An answer with its question's permit, or how the stream ends.
-type Answered = Result<(v1::VerifyStreamResponse, OwnedSemaphorePermit), Status>;
+/// An answer with what its question took, or how the stream ends.
+type Answered = Result<(v1::VerifyStreamResponse, Taken), Status>;
+
+/// What a question takes until its answer has been taken.
+struct Taken {
+    _permit: OwnedSemaphorePermit,
+    _held: Held,
+}
 
 impl Answers {
     /// Answers `questions` until they end, `timeout` has passed, or shutdown begins; what was read by
     /// then is answered.
     pub(super) fn to(
         questions: Streaming<v1::VerifyStreamRequest>,
+        arriving: Arriving,
         connection: Arc<Connection>,
         timeout: Option<Duration>,
     ) -> Self {
@@ -34,7 +42,7 @@ impl Answers {
         let (answers, receiver) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let end = timeout.map(|timeout| Instant::now() + timeout);
-            if let Err(status) = read(questions, &connection, end, &answers).await {
+            if let Err(status) = read(questions, &arriving, &connection, end, &answers).await {
                 // An error means that the client has gone.
                 let _ = answers.send(Err(status));
             }
@@ -49,13 +57,14 @@ impl Stream for Answers {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0
             .poll_recv(cx)
-            .map(|answered| answered.map(|answered| answered.map(|(answer, _permit)| answer)))
+            .map(|answered| answered.map(|answered| answered.map(|(answer, _taken)| answer)))
     }
 }
 
 /// Reads questions, and returns when the last one read has been answered.
 async fn read(
     mut questions: Streaming<v1::VerifyStreamRequest>,
+    arriving: &Arriving,
     connection: &Arc<Connection>,
     end: Option<Instant>,
     answers: &mpsc::UnboundedSender<Answered>,
@@ -78,15 +87,24 @@ async fn read(
             question = before(end, questions.message()) => question,
         };
         match question {
-            Ok(Some(question)) => answer(question, permit, connection, end, answers),
+            Ok(Some(question)) => {
+                let taken = Taken {
+                    _permit: permit,
+                    _held: arriving.take(),
+                };
+                answer(question, taken, connection, end, answers);
+            }
             Ok(None) => break Ok(()),
             Err(status) => break Err(status),
         }
     };
-    // All permits are back once every answer has been taken; `closed` when nobody takes them any more.
+    // All permits are back once every answer has been taken; `closed` when nobody takes them any more. A
+    // client that stops taking them does not keep the daemon from going down.
+    let patience = TIMEOUT_MAX + connection.context.limits.stall_timeout;
     tokio::select! {
         () = answers.closed() => {}
         _ = permits.acquire_many(permits_max) => {}
+        () = tokio::time::sleep(patience) => {}
     }
     ended
 }
@@ -111,7 +129,7 @@ async fn before<T>(
 /// Answers one question on a task of its own, so that a slow one holds up no other.
 fn answer(
     question: v1::VerifyStreamRequest,
-    permit: OwnedSemaphorePermit,
+    taken: Taken,
     connection: &Arc<Connection>,
     end: Option<Instant>,
     answers: &mpsc::UnboundedSender<Answered>,
@@ -138,6 +156,6 @@ fn answer(
             Err(fault) => answer.error = Some(error_of(fault)),
         }
         // An error means that the client has gone.
-        let _ = answers.send(Ok((answer, permit)));
+        let _ = answers.send(Ok((answer, taken)));
     });
 }

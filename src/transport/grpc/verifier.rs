@@ -2,7 +2,7 @@
 
 use super::stream::Answers;
 use super::terms::{asking, status_of, timeout};
-use super::{connection_of, v1};
+use super::{origin_of, v1};
 use crate::transport::http::ask::ask;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -18,7 +18,7 @@ impl v1::verifier_server::Verifier for Verifier {
         &self,
         request: Request<v1::VerifyRequest>,
     ) -> Result<Response<v1::VerifyResponse>, Status> {
-        let connection = connection_of(&request)?;
+        let (connection, _held) = origin_of(&request)?;
         let timeout = timeout(request.metadata()).map_err(|fault| status_of(&fault))?;
         let v1::VerifyRequest {
             token,
@@ -39,7 +39,7 @@ impl v1::verifier_server::Verifier for Verifier {
         &self,
         request: Request<v1::VerifyBatchRequest>,
     ) -> Result<Response<v1::VerifyBatchResponse>, Status> {
-        let connection = connection_of(&request)?;
+        let (connection, _held) = origin_of(&request)?;
         let timeout = timeout(request.metadata()).map_err(|fault| status_of(&fault))?;
         let v1::VerifyBatchRequest {
             tokens,
@@ -60,9 +60,11 @@ impl v1::verifier_server::Verifier for Verifier {
         &self,
         request: Request<Streaming<v1::VerifyStreamRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let connection = connection_of(&request)?;
+        let (connection, arriving) = origin_of(&request)?;
         let timeout = timeout(request.metadata()).map_err(|fault| status_of(&fault))?;
         let questions = request.into_inner();
-        Ok(Response::new(Answers::to(questions, connection, timeout)))
+        Ok(Response::new(Answers::to(
+            questions, arriving, connection, timeout,
+        )))
     }
 }

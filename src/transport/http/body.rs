@@ -2,24 +2,48 @@
 
 use super::Fault;
 use crate::transport::Limits;
+use crate::transport::budget::{Budget, Held};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// Reads a whole body. The common case, one chunk, is not copied.
-pub(super) async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Fault> {
+/// Why a body was not read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// Something is wrong with it.
+    Fault(Fault),
+    /// The peer makes us hold too much already.
+    Overloaded,
+}
+
+impl From<Fault> for Unread {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Reads a whole body. The common case, one chunk, is not copied. All but the first chunk is taken from
+/// the peer's budget for as long as what is returned beside the body is kept.
+pub(super) async fn read(
+    body: Incoming,
+    limits: &Limits,
+    budget: &Arc<Budget>,
+) -> Result<(Bytes, Held), Unread> {
     // What declares itself too long is refused before a byte of it is kept.
     if body.size_hint().lower() > limits.body_bytes_max as u64 {
-        return Err(Fault::too_large(limits.body_bytes_max));
+        return Err(Fault::too_large(limits.body_bytes_max).into());
     }
-    match tokio::time::timeout(limits.stall_timeout, collect(body, limits.body_bytes_max)).await {
-        Ok(collected) => collected,
-        Err(_elapsed) => Err(SLOW),
+    let mut held = budget.hold_nothing();
+    let collected = collect(body, limits.body_bytes_max, &mut held);
+    match tokio::time::timeout(limits.stall_timeout, collected).await {
+        Ok(collected) => Ok((collected?, held)),
+        Err(_elapsed) => Err(SLOW.into()),
     }
 }
 
@@ -31,7 +55,7 @@ const SLOW: Fault = Fault::new(
 
 const BROKEN: Fault = Fault::bad("broken_body", "the body ended before it was complete");
 
-async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
+async fn collect(mut body: Incoming, bytes_max: usize, held: &mut Held) -> Result<Bytes, Unread> {
     let first = loop {
         match next_chunk(&mut body).await? {
             None => return Ok(Bytes::new()),
@@ -40,7 +64,7 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
         }
     };
     if first.len() > bytes_max {
-        return Err(Fault::too_large(bytes_max));
+        return Err(Fault::too_large(bytes_max).into());
     }
     if body.is_end_stream() {
         return Ok(first);
@@ -48,7 +72,10 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
     let mut whole = BytesMut::from(first);
     while let Some(chunk) = next_chunk(&mut body).await? {
         if whole.len() + chunk.len() > bytes_max {
-            return Err(Fault::too_large(bytes_max));
+            return Err(Fault::too_large(bytes_max).into());
+        }
+        if !held.add(chunk.len()) {
+            return Err(Unread::Overloaded);
         }
         whole.extend_from_slice(&chunk);
     }
@@ -65,19 +92,48 @@ async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
     Ok(None)
 }
 
-/// A body that fails when its next frame is too long in coming: for services that read it themselves.
+/// A body that fails when its next frame is too long in coming, or more than the peer's budget allows:
+/// for services that read it themselves.
 pub(in crate::transport) struct Paced {
     body: Incoming,
+    arriving: Arriving,
     pace: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
 }
 
+/// What has arrived of a [`Paced`] body and is not answered yet.
+#[derive(Clone)]
+pub(in crate::transport) struct Arriving {
+    budget: Arc<Budget>,
+    held: Arc<Mutex<Held>>,
+}
+
+impl Arriving {
+    pub(in crate::transport) fn new(budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            held: Arc::new(Mutex::new(budget.hold_nothing())),
+        }
+    }
+
+    /// What has arrived until now, to be kept with the question it became.
+    pub(in crate::transport) fn take(&self) -> Held {
+        std::mem::replace(&mut self.lock(), self.budget.hold_nothing())
+    }
+
+    /// Nothing that could panic is done under the lock.
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Paced {
     /// `body`, of which each frame may take `pace`.
-    pub(in crate::transport) fn new(body: Incoming, pace: Duration) -> Self {
+    pub(in crate::transport) fn new(body: Incoming, arriving: Arriving, pace: Duration) -> Self {
         Self {
             body,
+            arriving,
             pace,
             timer: None,
             waiting: false,
@@ -105,6 +161,11 @@ fn too_slow() -> tonic::Status {
     tonic::Status::deadline_exceeded("the request did not arrive in time")
 }
 
+/// The peer makes us hold too much already.
+fn too_much() -> tonic::Status {
+    tonic::Status::resource_exhausted("overloaded: too much is unanswered; ask again later")
+}
+
 impl Body for Paced {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -116,6 +177,12 @@ impl Body for Paced {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.waiting = false;
+                let data = frame
+                    .as_ref()
+                    .and_then(|frame| frame.as_ref().ok()?.data_ref());
+                if data.is_some_and(|data| !self.arriving.lock().add(data.len())) {
+                    return Poll::Ready(Some(Err(too_much().into())));
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending if self.poll_overdue(cx) => Poll::Ready(Some(Err(too_slow().into()))),

@@ -16,7 +16,7 @@ mod routes;
 mod verify;
 mod watched;
 
-pub(super) use body::Paced;
+pub(super) use body::{Arriving, Paced};
 pub(super) use fault::Fault;
 pub(super) use reply::{Body, without_body};
 pub(super) use watched::{Activity, Called};
@@ -34,7 +34,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use watched::{Version, Watched};
 
 /// Longest request head, in bytes: HTTP/1.1's as sent, HTTP/2's as RFC 9113 §6.5.2 counts it.
@@ -248,7 +250,8 @@ where
 }
 
 /// Polls a connection to its end. It is finished (GOAWAY, or `connection: close`) when shutdown begins or
-/// when it has been idle for long, and dropped when it then does not end although nothing is in flight.
+/// when it has been idle for long, and dropped when it then does not end, or when the peer takes none of
+/// the replies that wait for it: HTTP/2 lets a peer close its window, whatever TCP says.
 async fn drive(
     mut serving: Pin<&mut impl Serving>,
     activity: &Activity,
@@ -256,34 +259,78 @@ async fn drive(
     mut shutdown: crate::transport::Shutdown,
 ) -> Result<(), &'static str> {
     let mut shutdown = pin!(shutdown.begun());
-    let mut finishing = false;
-    // Looking twice per idle time closes a connection after half to the whole of it.
-    let mut look = pin!(tokio::time::sleep(limits.idle_timeout / 2));
-    let mut calls_seen = activity.calls();
+    let mut finishing_since = None;
+    let pause = limits.stall_timeout.min(limits.idle_timeout / 2);
+    let mut look = pin!(tokio::time::sleep(pause));
+    let mut seen = Seen::new(activity);
     loop {
         tokio::select! {
             biased;
             ended = serving.as_mut() => return ended.map_err(|error| fault_of(&error)).or_else(excused),
-            () = shutdown.as_mut(), if !finishing => {
-                finishing = true;
+            () = shutdown.as_mut(), if finishing_since.is_none() => {
+                finishing_since = Some(Instant::now());
                 serving.as_mut().finish();
-                look.as_mut().reset(tokio::time::Instant::now() + limits.stall_timeout);
             }
             () = look.as_mut() => {
-                let calls = activity.calls();
-                let quiet = activity.is_idle() && calls == calls_seen;
-                calls_seen = calls;
-                if quiet && finishing {
-                    return Ok(());
+                let idle = seen.look(activity)? + pause;
+                match finishing_since {
+                    None if idle >= limits.idle_timeout => {
+                        finishing_since = Some(Instant::now());
+                        seen = Seen::new(activity);
+                        serving.as_mut().finish();
+                    }
+                    None => {}
+                    Some(since) => {
+                        // No call takes longer than that, unless its peer lets nothing through.
+                        let all_said = since.elapsed() >= ask::TIMEOUT_MAX + limits.stall_timeout;
+                        if all_said || idle >= limits.stall_timeout {
+                            return Ok(());
+                        }
+                    }
                 }
-                if quiet {
-                    finishing = true;
-                    serving.as_mut().finish();
-                }
-                let next = if finishing { limits.stall_timeout } else { limits.idle_timeout / 2 };
-                look.as_mut().reset(tokio::time::Instant::now() + next);
+                look.as_mut().reset(Instant::now() + pause);
             }
         }
+    }
+}
+
+/// What was seen of a connection when it was last looked at.
+struct Seen {
+    active_at: Instant,
+    calls: u32,
+    replies_waiting: u32,
+    replies_taken: u32,
+}
+
+impl Seen {
+    fn new(activity: &Activity) -> Self {
+        Self {
+            active_at: Instant::now(),
+            calls: activity.calls(),
+            replies_waiting: activity.replies_waiting(),
+            replies_taken: activity.replies_taken(),
+        }
+    }
+
+    /// For how long nothing has been asked or answered; an error when replies have waited since the last
+    /// look, and not one was taken.
+    fn look(&mut self, activity: &Activity) -> Result<Duration, &'static str> {
+        let now = Self {
+            active_at: self.active_at,
+            ..Self::new(activity)
+        };
+        let stuck = now.replies_waiting > 0
+            && self.replies_waiting > 0
+            && now.replies_taken == self.replies_taken;
+        if stuck {
+            return Err("slow");
+        }
+        let active = !activity.is_idle() || now.calls != self.calls;
+        *self = now;
+        if active {
+            self.active_at = Instant::now();
+        }
+        Ok(self.active_at.elapsed())
     }
 }
 

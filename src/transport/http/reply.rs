@@ -17,6 +17,8 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// A reply's body. Holds its call in flight until it has been handed over.
 pub(in crate::transport) struct Body {
     kind: Kind,
+    /// Whether it is written little by little, so that taking long is no fault of the peer.
+    lasts: bool,
     called: Option<Called>,
 }
 
@@ -30,20 +32,25 @@ impl Body {
     pub(in crate::transport) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self {
             kind: Kind::Whole(Full::new(bytes.into())),
+            lasts: false,
             called: None,
         }
     }
 
-    /// What a gRPC service replies.
-    pub(in crate::transport) fn grpc(body: tonic::body::Body) -> Self {
+    /// What a gRPC service replies: at once, or in a stream that `lasts`.
+    pub(in crate::transport) fn grpc(body: tonic::body::Body, lasts: bool) -> Self {
         Self {
             kind: Kind::Grpc(body),
+            lasts,
             called: None,
         }
     }
 
     /// The same, keeping `called` in flight until it has been handed over.
-    pub(in crate::transport) fn of_call(self, called: Called) -> Self {
+    pub(in crate::transport) fn of_call(self, mut called: Called) -> Self {
+        if !self.lasts {
+            called.replied();
+        }
         Self {
             called: Some(called),
             ..self

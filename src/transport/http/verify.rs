@@ -1,8 +1,10 @@
 //! `POST /v1/verify` and `POST /v1/verify/batch`.
 
 use super::ask::{Asking, ask};
+use super::body::{self, Unread};
 use super::json::{self, Shape};
-use super::{Body, Connection, Fault, Protocol, body, reply};
+use super::{Body, Connection, Fault, Protocol, reply};
+use crate::verdict::Unavailable;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Request, Response, StatusCode, Version};
@@ -20,7 +22,14 @@ pub(super) async fn answer(
     let (head, incoming) = request.into_parts();
     content_type(&head.headers)?;
     let timeout = timeout(&head.headers)?;
-    let body = body::read(incoming, &connection.context.limits).await?;
+    let limits = &connection.context.limits;
+    let read = body::read(incoming, limits, connection.admission.budget()).await;
+    // What the body takes of the peer's budget is given back when the call has been answered.
+    let (body, _held) = match read {
+        Ok(read) => read,
+        Err(Unread::Fault(fault)) => return Err(fault),
+        Err(Unread::Overloaded) => return Ok(reply::verdict(&Unavailable::OVERLOADED.into())),
+    };
     let asked = json::parse(&body, shape)?;
     let asking = Asking {
         tokens: asked.tokens,

@@ -27,23 +27,41 @@ pub(super) enum Version {
 pub(in crate::transport) struct Activity {
     calls: AtomicU32,
     in_flight: AtomicU32,
+    replies_waiting: AtomicU32,
+    replies_taken: AtomicU32,
 }
 
 /// One call in flight, until its reply has been handed over.
 #[derive(Debug)]
-pub(in crate::transport) struct Called(Arc<Activity>);
+pub(in crate::transport) struct Called {
+    activity: Arc<Activity>,
+    replied: bool,
+}
 
 impl Activity {
     /// Notes that a call has begun.
     pub(in crate::transport) fn begin(self: &Arc<Self>) -> Called {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Called(Arc::clone(self))
+        Called {
+            activity: Arc::clone(self),
+            replied: false,
+        }
     }
 
     /// How many calls ever began, wrapping around: for "has anything begun since?".
     pub(super) fn calls(&self) -> u32 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many replies are ready but not taken by the peer.
+    pub(super) fn replies_waiting(&self) -> u32 {
+        self.replies_waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many replies ever were taken, wrapping around.
+    pub(super) fn replies_taken(&self) -> u32 {
+        self.replies_taken.load(Ordering::Relaxed)
     }
 
     /// Whether no call is in flight.
@@ -52,9 +70,24 @@ impl Activity {
     }
 }
 
+impl Called {
+    /// The whole reply waits to be taken. Not for replies that last, like those of a stream.
+    pub(super) fn replied(&mut self) {
+        self.replied = true;
+        let waiting = &self.activity.replies_waiting;
+        waiting.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Called {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.replied {
+            let waiting = &self.activity.replies_waiting;
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            let taken = &self.activity.replies_taken;
+            taken.fetch_add(1, Ordering::Relaxed);
+        }
+        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::wire::{
     self, Ask, FEATURES, Fault, FaultCode, FrameKind, Framing, Head, Hello, Standing, VERSION,
 };
 use super::super::{Context, Limits};
+use super::refusal::discard_unread;
 use super::{READ_BYTES_MIN, count_fault};
 use crate::clock::{self, Now};
 use crate::engine::Call;
@@ -70,6 +71,9 @@ pub(super) async fn run(
         connection.poll(cx, timer.as_mut())
     })
     .await;
+    if connection.ending == Ending::Faulted {
+        discard_unread(&connection.stream);
+    }
 }
 
 struct Connection<'c> {

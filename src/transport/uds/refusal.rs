@@ -16,6 +16,9 @@ const LISTENING_MAX: usize = 64;
 /// How long a refused connection is listened to.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How often is read for nothing before a peer is closed all the same.
+const DISCARDED_READS_MAX: usize = 64;
+
 /// The refusals in progress on one listener.
 #[derive(Clone)]
 pub(super) struct Refusals(Arc<Semaphore>);
@@ -41,6 +44,18 @@ impl Refusals {
         };
         // Far smaller than any socket buffer, and a peer that does not take it has no claim to more.
         let _ = stream.try_write(&answer);
+        discard_unread(&stream);
+    }
+}
+
+/// Reads what the peer sent and nobody will look at. Closing a Unix stream with bytes unread resets it,
+/// and the peer would find an error behind our last words instead of the end.
+pub(super) fn discard_unread(stream: &UnixStream) {
+    let mut scrap = [0; 4096];
+    for _ in 0..DISCARDED_READS_MAX {
+        if !matches!(stream.try_read(&mut scrap), Ok(1..)) {
+            return;
+        }
     }
 }
 

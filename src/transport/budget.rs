@@ -1,0 +1,90 @@
+//! How much unfinished business a peer may make us hold, in bytes.
+//!
+//! Connections and streams multiply: a hundred streams on each of a thousand connections, each with a
+//! body almost complete, would be more than any host has. What comes in the first read of a body is
+//! small and free; what follows is taken from the peer's budget, and from that of the whole process.
+#![forbid(unsafe_code)]
+
+use crate::limits::FRAME_BYTES_MAX;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Most that one peer may make us hold: four of the largest bodies.
+const PEER_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
+
+/// Most that all peers may make us hold.
+const PROCESS_BYTES_MAX: usize = 16 * PEER_BYTES_MAX;
+
+static PROCESS_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// What one peer makes us hold.
+#[derive(Debug, Default)]
+pub(super) struct Budget(AtomicUsize);
+
+/// Bytes taken from a budget until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Budget {
+    /// Nothing yet, to be added to.
+    pub(super) fn hold_nothing(self: &Arc<Self>) -> Held {
+        Held {
+            budget: Arc::clone(self),
+            bytes: 0,
+        }
+    }
+}
+
+impl Held {
+    /// Takes more; false, and nothing is taken, where there is no room.
+    #[must_use]
+    pub(super) fn add(&mut self, bytes: usize) -> bool {
+        if !take(&self.budget.0, bytes, PEER_BYTES_MAX) {
+            return false;
+        }
+        if !take(&PROCESS_BYTES, bytes, PROCESS_BYTES_MAX) {
+            self.budget.0.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.bytes += bytes;
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+            PROCESS_BYTES.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+fn take(held: &AtomicUsize, bytes: usize, bytes_max: usize) -> bool {
+    let taken = held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+        held.checked_add(bytes).filter(|sum| *sum <= bytes_max)
+    });
+    taken.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_its_own_end_and_gets_back_what_it_let_go() {
+        let peer = Arc::new(Budget::default());
+        let mut first = peer.hold_nothing();
+        assert!(first.add(PEER_BYTES_MAX - 10));
+        let mut second = peer.hold_nothing();
+        assert!(!second.add(11) && !second.add(usize::MAX));
+        assert!(second.add(10) && !second.add(1));
+        let mut other = Arc::new(Budget::default()).hold_nothing();
+        assert!(other.add(PEER_BYTES_MAX), "another peer is not concerned");
+        drop(first);
+        assert!(second.add(PEER_BYTES_MAX - 10));
+    }
+}

@@ -1,0 +1,12 @@
+//! The Unix socket from outside: a real socket, real tokens, the real engine.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may say what it expects by failing"
+)]
+
+mod drain;
+mod faults;
+mod frames;
+mod house;
+mod limits;
+mod peers;
