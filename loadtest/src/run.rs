@@ -222,6 +222,9 @@ impl Run<'_> {
 
     /// Makes the working set known to the server's cache.
     fn teach(&self) -> Result<(), Failure> {
+        if self.load.hit_ratio == 0.0 {
+            return Ok(());
+        }
         let working_set = self.stage.corpus.layout.working_set.clone();
         let all_at_once = Job {
             connections: 1,
