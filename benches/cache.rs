@@ -77,9 +77,7 @@ type Moka = moka::sync::Cache<Digest, Entry, ByDigest>;
 impl Subject for Moka {
     const NAME: &'static str = "moka";
     fn new(capacity: usize) -> Self {
-        Self::builder()
-            .max_capacity(capacity as u64)
-            .build_with_hasher(ByDigest::default())
+        moka::sync::CacheBuilder::new(capacity as u64).build_with_hasher(ByDigest::default())
     }
     fn get(&self, digest: &Digest) -> Option<Entry> {
         self.get(digest)
