@@ -16,7 +16,7 @@ struct Daemon(Child);
 impl Daemon {
     fn start(bench: &Bench, arguments: &[&str]) -> Self {
         let mut command = bench.command(arguments);
-        // Its socket goes into the test's folder and not where a real daemon's may be.
+        // Where the usual place is not ours, or taken, its socket goes into the test's folder.
         command.env("XDG_RUNTIME_DIR", bench.path(""));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(std::fs::File::create(bench.path("stderr")).expect("a file"));
@@ -112,15 +112,19 @@ fn configuration(more: &str) -> String {
     )
 }
 
-fn wait_for_socket(path: &Path) -> UnixStream {
-    // Two minutes at most: only a daemon that never comes up takes that long.
+/// Looks again and again, for two minutes at most: only what never comes takes that long.
+fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     for _ in 0..2400 {
-        if let Ok(stream) = UnixStream::connect(path) {
-            return stream;
+        if let Some(found) = look() {
+            return found;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("the daemon did not come up");
+    panic!("waited in vain for {what}");
+}
+
+fn wait_for_socket(path: &Path) -> UnixStream {
+    wait_for("the daemon to come up", || UnixStream::connect(path).ok())
 }
 
 #[test]
@@ -143,6 +147,9 @@ fn serve_answers_keeps_its_configuration_over_a_bad_reload_and_stops_with_0() {
 
     bench.write("jotd.toml", "nonsense = 1\n");
     signal(&daemon.0, rustix::process::Signal::HUP);
+    wait_for("the reload to be refused", || {
+        bench.read("stderr").contains("nonsense").then_some(())
+    });
     let answer = ask(wait_for_socket(&socket), &token);
     assert!(answer.contains("\"valid\":true"), "{answer}");
     assert_eq!(daemon.stop(), Some(0));
