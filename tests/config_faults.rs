@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// Checks V-11, V-13, V-43.
 #[test]
 fn every_fault_is_named_with_its_place_and_the_way_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");

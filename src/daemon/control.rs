@@ -164,6 +164,10 @@ impl Signals {
 
     /// From now on, the next signal to stop ends the process on the spot: whoever asks twice will not
     /// wait.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "destructors are what whoever asks twice will not wait for"
+    )]
     pub(super) fn exit_on_next(mut self, ended: Ended) {
         let spawned = thread::Builder::new()
             .name("jotd-signals".to_owned())
