@@ -172,6 +172,8 @@ impl Checker<'_> {
             socket,
             http,
             admin,
+            admin_hosts: optional_texts(raw.admin_hosts.as_ref()),
+            keys_required: raw.keys_required.value,
             tls,
         }
     }

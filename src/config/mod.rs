@@ -86,6 +86,10 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// Metrics, health, reload.
     pub admin: Option<SocketAddr>,
+    /// Names by which `admin` may be called to reload, besides those of loopback.
+    pub admin_hosts: Vec<Box<str>>,
+    /// Whether readiness waits for every issuer's keys.
+    pub keys_required: bool,
     /// TLS for `http`.
     pub tls: Option<Tls>,
 }
