@@ -2,13 +2,13 @@
 //! files that are not there all become faults here, beside those of reading.
 #![forbid(unsafe_code)]
 
+use super::choice::{Address, CpuList};
 use super::fault::{Found, Place, did_you_mean, shown};
 use super::raw;
 use super::section::At;
-use super::setting::{Address, Count, CpuList, FilePath, List, Name, Text};
-use super::{Config, Listen, Log, Socket, Threads, Tls, check_issuer};
+use super::setting::{FilePath, List, Name, Text};
+use super::{Config, Listen, Log, Socket, Threads, Tls, check_issuer, check_peer};
 use crate::policy::Narrowing;
-use crate::transport::peers::{Terms, UnixRule};
 use crate::transport::tls::Acceptor;
 use crate::{cache, engine, os, transport};
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
             level: raw.log.level.value,
             format: raw.log.format.value,
         },
-        peers: checker.peers(raw),
+        peers: check_peer::peers(raw, &mut checker),
         issuers,
         policies,
         warnings: Vec::new(),
@@ -294,111 +294,14 @@ impl Checker<'_> {
         policies
     }
 
-    fn peers(&mut self, raw: &raw::Document) -> Vec<UnixRule> {
-        let mut seen: Vec<(Option<u32>, Option<u32>)> = Vec::new();
-        let mut rules = Vec::new();
-        for At { value: peer, place } in &raw.peer {
-            let known = || {
-                let named = raw
-                    .policy
-                    .iter()
-                    .filter_map(|known| known.value.name.as_ref());
-                named.map(|name| &*name.value.0).collect()
-            };
-            let listed = peer.policies.iter().flat_map(|list| &list.value.0);
-            for policy in peer.policy.iter().chain(listed) {
-                self.refuse_unknown("policy", policy, known());
-            }
-            let uid = self.account(peer.uid.as_ref(), peer.user.as_ref(), "uid", "user");
-            let gid = self.account(peer.gid.as_ref(), peer.group.as_ref(), "gid", "group");
-            let (Ok(uid), Ok(gid)) = (uid, gid) else {
-                continue;
-            };
-            if (uid, gid) == (None, None) {
-                let message = "a peer is named by uid or user, by gid or group, or by one of each";
-                self.found.push(place, message);
-            }
-            if seen.contains(&(uid, gid)) {
-                self.found
-                    .push(place, "an earlier [[peer]] fits the same processes already");
-            }
-            seen.push((uid, gid));
-            rules.push(UnixRule {
-                uid,
-                gid,
-                terms: terms(peer),
-            });
-        }
-        rules
-    }
-
-    /// An account by number or by name; an error where a fault was found.
-    fn account<const MIN: i64, const MAX: i64>(
-        &mut self,
-        number: Option<&At<Count<MIN, MAX>>>,
-        name: Option<&At<Name>>,
-        number_setting: &str,
-        name_setting: &str,
-    ) -> Result<Option<u32>, ()> {
-        match (number, name) {
-            (None, None) => Ok(None),
-            (Some(number), None) => u32::try_from(number.value.0).map(Some).map_err(|_| ()),
-            (
-                None,
-                Some(At {
-                    value: Name(name),
-                    place,
-                }),
-            ) => {
-                let (id, file) = if name_setting == "user" {
-                    (os::user_id(name), "/etc/passwd")
-                } else {
-                    (os::group_id(name), "/etc/group")
-                };
-                if id.is_none() {
-                    let name = shown(name);
-                    let message =
-                        format!("no {name_setting} {name} in {file}; give its {number_setting}");
-                    self.found.push(place, message);
-                }
-                id.map(Some).ok_or(())
-            }
-            (Some(_), Some(name)) => {
-                let message = format!(
-                    "`{number_setting}` and `{name_setting}` are both given; one is enough"
-                );
-                self.found.push(&name.place, message);
-                Err(())
-            }
-        }
-    }
-
-    fn refuse_unknown(&mut self, what: &str, name: &At<Name>, known: Vec<&str>) {
+    /// Faults a name that nothing has, with a guess.
+    pub(super) fn refuse_unknown(&mut self, what: &str, name: &At<Name>, known: Vec<&str>) {
         let Name(text) = &name.value;
         if !known.contains(&&**text) {
             let guess = did_you_mean(text, known);
             let message = format!("no [[{what}]] is named {}{guess}", shown(text));
             self.found.push(&name.place, message);
         }
-    }
-}
-
-fn terms(peer: &raw::Peer) -> Terms {
-    let own = peer.policy.as_ref().map(|policy| policy.value.0.clone());
-    let listed = peer.policies.as_ref().map(|list| names(&list.value));
-    Terms {
-        queue_cost_ns_max: peer
-            .queue_ms
-            .as_ref()
-            .map(|queue| queue.value.u64() * 1_000_000),
-        connections_max: if peer.allow.value {
-            peer.connections_max.as_ref().map(|max| max.value.usize())
-        } else {
-            Some(0)
-        },
-        // A peer with a policy of its own is held to it, unless others are named.
-        policies: listed.or_else(|| own.as_ref().map(|_| Vec::new())),
-        policy_default: own,
     }
 }
 
@@ -410,7 +313,7 @@ pub(super) fn optional_texts(list: Option<&At<List<Text>>>) -> Vec<Box<str>> {
     list.map(|list| texts(&list.value)).unwrap_or_default()
 }
 
-fn names(list: &List<Name>) -> Vec<Box<str>> {
+pub(super) fn names(list: &List<Name>) -> Vec<Box<str>> {
     list.0.iter().map(|item| item.value.0.clone()).collect()
 }
 

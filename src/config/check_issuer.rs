@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::check::{Checker, milliseconds, optional_texts, texts};
+use super::choice::{AnyOr, InlineJwks, Types};
 use super::fault::{Place, shown};
 use super::section::At;
-use super::setting::{AnyOr, FilePath, InlineJwks, List, Text, Types};
+use super::setting::{FilePath, List, Text};
 use super::{Issuer, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};

@@ -9,6 +9,8 @@
 
 mod check;
 mod check_issuer;
+mod check_peer;
+mod choice;
 mod document;
 mod fault;
 #[doc(hidden)]
@@ -20,9 +22,9 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
+pub use choice::{LogFormat, LogLevel};
 pub use fault::{Fault, Faults, Origin};
 pub use schema::schema;
-pub use setting::{LogFormat, LogLevel};
 
 use crate::engine;
 use crate::policy::{Narrowing, Policy};

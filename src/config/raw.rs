@@ -2,11 +2,9 @@
 //! `docs/config.schema.json` is made from it, and `docs/configuration.md` is held against it.
 #![forbid(unsafe_code)]
 
+use super::choice::{Address, AnyOr, CpuList, InlineJwks, LogFormat, LogLevel, Types};
 use super::section::section;
-use super::setting::{
-    Address, AnyOr, Count, CpuList, FilePath, InlineJwks, List, LogFormat, LogLevel, Mode, Name,
-    OneOrMany, Text, Types,
-};
+use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
 use crate::cache::{CAPACITY_DEFAULT, SHARDS_DEFAULT};
 use crate::engine::QUEUE_COST_NS_DEFAULT;
 use crate::jose::Algorithm;

@@ -3,6 +3,7 @@
 //! the keys as they were last known.
 #![forbid(unsafe_code)]
 
+mod client;
 mod feed;
 mod fetch;
 mod publish;

@@ -1,0 +1,131 @@
+//! The HTTPS client of one issuer: whom it trusts, and which addresses it connects to.
+#![forbid(unsafe_code)]
+
+use super::fetch::{FetchError, chain};
+use super::source::{Endpoint, Remote};
+use super::uri::{is_loopback, is_public};
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task;
+use tower_service::Service;
+
+/// Makes requests without a body, each on a connection of its own.
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<PublicResolver>>, Empty<Bytes>>;
+
+/// A client for one issuer. Reads certificate authorities, which takes milliseconds.
+pub(super) fn client(remote: &Remote) -> Result<HttpClient, FetchError> {
+    let roots = match &remote.ca_file {
+        Some(path) => read_roots(path)?,
+        None => system_roots()?,
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| FetchError::Unreachable(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let host = match &remote.endpoint {
+        Endpoint::Jwks(uri) | Endpoint::Discovery { document: uri, .. } => uri.host(),
+    };
+    let plain = remote.allow_insecure_loopback && host.is_some_and(is_loopback);
+    let mut tcp = HttpConnector::new_with_resolver(PublicResolver {
+        allow_private: remote.allow_private_address || plain,
+        inner: GaiResolver::new(),
+    });
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let https = if plain {
+        https.https_or_http()
+    } else {
+        https.https_only()
+    };
+    // One small request now and then gains nothing from HTTP/2.
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .http1_max_headers(64)
+        .http1_max_buf_size(64 * 1024)
+        .build(https.enable_http1().wrap_connector(tcp)))
+}
+
+fn read_roots(path: &Path) -> Result<RootCertStore, FetchError> {
+    let unusable =
+        |why: &dyn Error| FetchError::Unreachable(format!("{}: {}", path.display(), chain(why)));
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| unusable(&error))?;
+        roots.add(certificate).map_err(|error| unusable(&error))?;
+    }
+    Ok(roots)
+}
+
+/// The system's authorities, read once for all issuers.
+fn system_roots() -> Result<RootCertStore, FetchError> {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        // A single certificate that cannot be read must not take the others with it.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    });
+    if roots.is_empty() {
+        return Err(FetchError::Unreachable(
+            "the system has no certificate authorities; install ca-certificates or set ca_file"
+                .to_owned(),
+        ));
+    }
+    Ok(roots.clone())
+}
+
+/// Resolves names, and leaves out every address that is not on the Internet. What is connected to is what
+/// was checked: a name that resolves differently the second time is never asked a second time.
+#[derive(Clone)]
+pub(super) struct PublicResolver {
+    allow_private: bool,
+    inner: GaiResolver,
+}
+
+impl Service<Name> for PublicResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut task::Context<'_>,
+    ) -> task::Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let allow_private = self.allow_private;
+        let resolved = self.inner.call(name);
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = resolved
+                .await?
+                .filter(|address| allow_private || is_public(address.ip()))
+                .collect();
+            if addresses.is_empty() {
+                return Err(std::io::Error::other(
+                    "the name resolves to addresses of this host or its network only, which \
+                     allow_private_address would permit",
+                ));
+            }
+            Ok(addresses.into_iter())
+        })
+    }
+}
