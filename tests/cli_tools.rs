@@ -467,12 +467,8 @@ fn check_config_names_every_fault_and_says_what_would_start() {
 
     std::fs::remove_file(bench.path("keys.json")).expect("removed");
     let said = bench.run(&["check-config", "good.toml"]);
-    assert_eq!(said.code, 0, "the daemon may see other files than we do");
-    assert!(
-        said.stderr.contains("warning: issuer acme"),
-        "{}",
-        said.stderr
-    );
+    assert_eq!(said.code, 1, "the daemon would not start");
+    assert!(said.stderr.contains("good.toml:4:"), "{}", said.stderr);
 }
 
 /// Answers one connection with `answer` and gives what it was asked.
