@@ -310,7 +310,7 @@ mod tests {
         }
     }
 
-    /// Checks V-26: a tag that differs in any one bit is refused, the first like the last.
+    /// Checks V-26. A tag that differs in any one bit is refused, the first like the last.
     #[test]
     fn every_bit_of_a_tag_counts() {
         for (scheme, algorithm) in SCHEMES {

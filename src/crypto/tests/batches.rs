@@ -172,7 +172,7 @@ fn cases(samples: &[Signed]) -> Vec<Case<'_>> {
     cases
 }
 
-/// Checks V-25: one outcome a check, whatever stands beside it. Sizes 1 to 70 pass every partial group of 16
+/// One outcome a check, whatever stands beside it. Sizes 1 to 70 pass every partial group of 16
 /// lanes four times over; those around 128 and 256 cross the windows a batch is cut into.
 fn assert_neighbours_do_not_matter(cases: &[Case<'_>]) {
     // Held over from an earlier batch, and to be cleared.
@@ -220,7 +220,7 @@ fn neighbours_of_other_schemes_do_not_matter() {
     assert_neighbours_do_not_matter(&mixed);
 }
 
-/// Checks V-22, V-23, V-24, V-26: a signature with any byte changed is another's.
+/// Checks V-22, V-23, V-24, V-26. A signature with any byte changed is another's.
 #[test]
 fn every_byte_of_a_signature_counts() {
     for scheme in Scheme::ALL {
@@ -237,7 +237,7 @@ fn every_byte_of_a_signature_counts() {
     }
 }
 
-/// Checks V-22, V-23, V-24, V-26: a signature has the one length of its key.
+/// Checks V-22, V-23, V-24, V-26. A signature has the one length of its key.
 #[test]
 fn a_signature_of_another_length_is_refused() {
     for scheme in Scheme::ALL {
@@ -266,7 +266,7 @@ fn assert_all_forged(signed: &Signed, signatures: &[Vec<u8>]) {
     }
 }
 
-/// Checks V-14: a signature is of the scheme of its key. Each is offered to every key of every other scheme.
+/// Checks V-14. A signature is of the scheme of its key. Each is offered to every key of every other scheme.
 #[test]
 fn a_signature_of_another_scheme_is_refused() {
     let signed: Vec<Signed> = Scheme::ALL
@@ -293,7 +293,7 @@ fn a_signature_of_another_scheme_is_refused() {
     assert_eq!(outcomes, expected);
 }
 
-/// Checks V-14: the very same RSA key, pinned to each of its six schemes, takes only its own scheme's
+/// Checks V-14. The very same RSA key, pinned to each of its six schemes, takes only its own scheme's
 /// signature.
 #[test]
 fn one_modulus_under_two_schemes_makes_two_keys() {
@@ -324,7 +324,7 @@ fn one_modulus_under_two_schemes_makes_two_keys() {
     }
 }
 
-/// Checks V-22: r and s are in [1, n - 1]. Zero, n, and n plus an honest value are refused.
+/// Checks V-22. R and s are in [1, n - 1]. Zero, n, and n plus an honest value are refused.
 #[test]
 fn ecdsa_scalars_are_in_range() {
     for (scheme, order) in [
@@ -361,7 +361,7 @@ fn ecdsa_scalars_are_in_range() {
     }
 }
 
-/// Checks V-23: S is below the group's order, its top three bits among them. S + L would be the same scalar.
+/// Checks V-23. S is below the group's order, its top three bits among them. S + L would be the same scalar.
 #[test]
 fn ed25519_scalars_are_reduced() {
     const L: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
@@ -386,7 +386,7 @@ fn ed25519_scalars_are_reduced() {
     assert_all_forged(&signed, &variants);
 }
 
-/// Checks V-24: a signature representative of the modulus or more is refused, though it is the same number
+/// Checks V-24. A signature representative of the modulus or more is refused, though it is the same number
 /// modulo n.
 #[test]
 fn an_rsa_representative_is_below_the_modulus() {
