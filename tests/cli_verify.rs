@@ -2,6 +2,9 @@
 
 mod cli_support;
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cli_support::{AUDIENCE, Bench, ISSUER, NOW, claims, forged, good};
 use jotd::issuer::{Claims, ProtectedHeader, SigningKey};
 use jotd::jose::{Algorithm, Jwk};
@@ -215,10 +218,15 @@ fn a_public_key_is_no_secret() {
     let bench = Bench::new();
     let key = bench.key("keys", Algorithm::Rs256);
     let public = key.public_jwk().expect("RSA");
-    let confused = secret_key(&public, Algorithm::Hs256)
-        .with_kid(key.kid())
-        .expect("a kid");
-    let token = good(&confused, "a");
+    let genuine = good(&key, "a");
+    let payload = genuine.split('.').nth(1).expect("a payload");
+    let kid = key.kid().expect("a kid");
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#));
+    let signed = format!("{header}.{payload}");
+    // What a confused verifier would compute with the public key as it was published.
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, public.as_bytes());
+    let tag = URL_SAFE_NO_PAD.encode(hmac::sign(&secret, signed.as_bytes()));
+    let token = format!("{signed}.{tag}");
     assert_eq!(bench.verify(&[], &token).reasons(), ["alg_not_allowed"]);
     let said = bench.verify(&["--algorithms", "RS256,HS256"], &token);
     assert_eq!(said.reasons(), ["alg_not_allowed"]);

@@ -92,7 +92,7 @@ fn run_one(options: &options::Run) -> Result<Outcome, Failure> {
             "--server-pid: there is no process {pid}"
         )));
     }
-    let stage = Stage::set(&options.load, &cpus, options.keys.as_deref())?;
+    let stage = Stage::set(&options.load, &[], &cpus, options.keys.as_deref())?;
     let title = format!(
         "{} {}, {}",
         options.load.transport.name(),

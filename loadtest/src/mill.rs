@@ -87,6 +87,22 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Mints for another load too. What they share is used by one after the other, each on a server that
+    /// knows none of it.
+    pub(crate) fn cover(&mut self, other: &Self) {
+        debug_assert_eq!(
+            (&self.algs, self.token_bytes),
+            (&other.algs, other.token_bytes)
+        );
+        self.working_set = self.working_set.max(other.working_set);
+        self.fresh = self.fresh.max(other.fresh);
+        for class in &other.invalid {
+            if !self.invalid.contains(class) {
+                self.invalid.push(*class);
+            }
+        }
+    }
+
     /// Fresh tokens that the load can use at most.
     fn needed(&self, load: &Load, server_cpus: usize) -> usize {
         let fresh_share = (1.0 - load.invalid_share) * (1.0 - load.hit_ratio);
@@ -338,6 +354,12 @@ mod tests {
             ..load()
         };
         assert_eq!(fresh(&no_time), 0);
+        let mut plan = Plan::of(&hits, &trust, 1, 0).expect("keys sign");
+        plan.cover(&Plan::of(&open, &trust, 1, 0).expect("keys sign"));
+        assert_eq!(
+            (plan.fresh, plan.working_set, plan.invalid.len()),
+            (2_525, 100, 17)
+        );
         let given = Load {
             pool_tokens: Some(7),
             ..load()

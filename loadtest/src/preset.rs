@@ -65,8 +65,14 @@ fn perform(preset: &Preset, items: &[Item]) -> Result<Vec<Outcome>, Failure> {
         .collect();
     let cpus = Cpus::of(&preset.place)?;
     let mut outcomes = Vec::new();
+    let loads: Vec<&Load> = chosen.iter().map(|item| &item.load).collect();
+    let Some((first, others)) = loads.split_first() else {
+        return Err(Failure::Usage(
+            "none of its runs is over these transports".to_owned(),
+        ));
+    };
+    let stage = Stage::set(first, others, &cpus, None)?;
     for item in &chosen {
-        let stage = Stage::set(&item.load, &cpus, None)?;
         let target = Target::Spawned;
         let mut outcome = stage.perform(&item.title, &item.load, &target, &cpus, &preset.place)?;
         outcome
@@ -219,6 +225,14 @@ mod tests {
             .flatten()
         {
             assert!(item.load.check().is_ok(), "{}", item.title);
+        }
+        for items in [smoke_items(), minute_items(), figure_items()] {
+            let minted = |item: &Item| (item.load.algs.clone(), item.load.token_bytes);
+            let first = minted(&items[0]);
+            assert!(
+                items.iter().all(|item| minted(item) == first),
+                "they share one stage"
+            );
         }
     }
 

@@ -77,17 +77,27 @@ impl Cpus {
 }
 
 impl Stage {
-    /// Keys, from a directory or fresh, and the tokens that a load needs.
+    /// Keys, from a directory or fresh, and the tokens that a load needs; of several loads that differ in
+    /// how much they ask, but not in algorithms and token length, the tokens that any of them needs.
     ///
     /// # Errors
     /// [`Failure`] where keys cannot be read or made.
-    pub(crate) fn set(load: &Load, cpus: &Cpus, keys: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn set(
+        load: &Load,
+        others: &[&Load],
+        cpus: &Cpus,
+        keys: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let algs = load.algs.algorithms();
         let trust = match keys {
             None => Trust::generate(algs)?,
             Some(directory) => Trust::load(directory, algs)?,
         };
-        let plan = Plan::of(load, &trust, cpus.server.as_slice().len(), now_unix())?;
+        let now = now_unix();
+        let mut plan = Plan::of(load, &trust, cpus.server.as_slice().len(), now)?;
+        for other in others {
+            plan.cover(&Plan::of(other, &trust, cpus.server.as_slice().len(), now)?);
+        }
         let bound_by = match load.pool_tokens {
             Some(_) => "--pool-tokens",
             None => "--pool-mib and --mint-seconds",
@@ -212,6 +222,9 @@ impl Run<'_> {
 
     /// Makes the working set known to the server's cache.
     fn teach(&self) -> Result<(), Failure> {
+        if self.load.hit_ratio == 0.0 {
+            return Ok(());
+        }
         let working_set = self.stage.corpus.layout.working_set.clone();
         let all_at_once = Job {
             connections: 1,

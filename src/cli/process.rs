@@ -68,7 +68,10 @@ pub(super) fn redact(text: String, arguments: &[OsString]) -> String {
 
 fn looks_like_token(argument: &str) -> bool {
     // `eyJ` is base64url for `{"`, with which every JOSE header begins.
-    argument.len() >= 16 && (argument.contains("eyJ") || argument.matches('.').count() >= 2)
+    // Two dots outside of a path or a URL, which have a slash that no token has, are a token's too.
+    argument.len() >= 16
+        && (argument.contains("eyJ")
+            || argument.matches('.').count() >= 2 && !argument.contains('/'))
 }
 
 #[cfg(test)]

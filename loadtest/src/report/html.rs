@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::text::{classes, describe};
-use super::{Environment, Outcome, readable, svg};
+use super::{Environment, Outcome, counted, readable, svg};
 use crate::record::quantile_us;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
@@ -105,7 +105,7 @@ fn write_outcome(outcome: &Outcome, out: &mut String) -> std::fmt::Result {
         (record.unsent, "tokens were due and never sent"),
     ];
     for (count, what) in undecided.into_iter().filter(|(count, _)| *count > 0) {
-        writeln!(out, "<p class=note>{} {what}.</p>", readable(count as f64))?;
+        writeln!(out, "<p class=note>{} {what}.</p>", counted(count))?;
     }
     for note in &outcome.notes {
         writeln!(out, "<p class=note>{}.</p>", escape(note))?;
@@ -124,7 +124,7 @@ fn write_classes(outcome: &Outcome, out: &mut String) -> std::fmt::Result {
             continue;
         };
         let must_be = class.expected().map_or("valid", |reason| reason.name());
-        let count = readable(latency.len() as f64);
+        let count = counted(latency.len());
         write!(
             out,
             "<tr><td>{class}</td><td>{must_be}</td><td class=n>{count}</td>"

@@ -1,7 +1,7 @@
 //! The lines for people, on stderr.
 #![forbid(unsafe_code)]
 
-use super::{Outcome, readable};
+use super::{Outcome, counted, readable};
 use crate::mix::Class;
 use crate::record::quantile_us;
 use hdrhistogram::Histogram;
@@ -41,16 +41,16 @@ fn write_summary(outcome: &Outcome, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "  answers     {} decided, {} of them cached; {} undecided, {} wrong",
-        readable(record.verdicts as f64),
-        readable(record.cached as f64),
-        record.unavailable,
-        record.wrong
+        counted(record.verdicts),
+        counted(record.cached),
+        counted(record.unavailable),
+        counted(record.wrong)
     )?;
     let classes: Vec<Class> = classes(outcome).collect();
     if classes.len() > 1 {
         for class in classes {
             if let Some(latency) = &record.by_class[class as usize] {
-                let (name, count) = (class.name(), readable(latency.len() as f64));
+                let (name, count) = (class.name(), counted(latency.len()));
                 writeln!(out, "    {name:<17}{count:>12}  {}", percentiles(latency))?;
             }
         }
@@ -69,7 +69,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
     let load = &outcome.load;
     let pace = match load.rate {
         None => "closed loop".to_owned(),
-        Some(rate) => format!("open loop at {} tokens/s", readable(rate as f64)),
+        Some(rate) => format!("open loop at {} tokens/s", counted(rate)),
     };
     format!(
         "{} {}, {}-byte tokens, {} a frame, {} connection(s) × {} in flight, {pace}, hits {}, invalid {}",
