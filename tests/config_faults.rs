@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// Checks V-11, V-13, V-43.
 #[test]
 fn every_fault_is_named_with_its_place_and_the_way_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
@@ -18,6 +19,7 @@ fn every_fault_is_named_with_its_place_and_the_way_out() {
         .collect();
     files.sort();
     assert!(files.len() >= 12, "the cases are there");
+    let cpus = format!("{:?}", jotd::os::allowed_cpus());
     let mut wrong = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).expect("readable");
@@ -29,7 +31,8 @@ fn every_fault_is_named_with_its_place_and_the_way_out() {
         let name = file.file_name().expect("a file has a name");
         let said = match jotd::config::parse(&text, Path::new(name), environment) {
             Ok(_) => "no faults\n".to_owned(),
-            Err(faults) => format!("{faults}\n"),
+            // Which CPUs there are is the machine's business.
+            Err(faults) => format!("{faults}\n").replace(&cpus, "[…]"),
         };
         let expectation = file.with_extension("expected");
         if std::env::var_os("UPDATE_GENERATED").is_some() {

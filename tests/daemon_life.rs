@@ -73,6 +73,7 @@ fn what_is_no_socket_is_never_removed() {
     assert_eq!(kept, "precious");
 }
 
+/// Checks V-44.
 #[test]
 fn a_key_file_is_followed_through_replacement_breakage_and_emptiness() {
     let world = World::new();
@@ -80,7 +81,9 @@ fn a_key_file_is_followed_through_replacement_breakage_and_emptiness() {
     let address = daemon.addresses().http.expect("configured");
     let next = signing_key("k2");
     let accepts = |key| verdict(address, &token(key))["valid"] == true;
-    assert!(accepts(&world.key));
+    let remembered = world.token();
+    assert_eq!(verdict(address, &remembered)["valid"], true);
+    assert_eq!(verdict(address, &remembered)["cached"], true);
     assert_eq!(verdict(address, &token(&next))["reason"], "unknown_kid");
 
     // Rotation: both keys, by an atomic rename.
@@ -105,6 +108,8 @@ fn a_key_file_is_followed_through_replacement_breakage_and_emptiness() {
     world.write_jwks("jwks.json", &[&next]);
     eventually("the old key is gone", || !accepts(&world.key));
     assert!(accepts(&next));
+    let said = verdict(address, &remembered);
+    assert_eq!(said["reason"], "unknown_kid", "remembered or not: {said}");
     assert_eq!(daemon.stop(), Ended::Drained);
 }
 

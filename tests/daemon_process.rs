@@ -1,4 +1,5 @@
 //! The daemon as its operators see it: a process, signals, a service manager.
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 mod daemon_support;
 
@@ -284,6 +285,7 @@ fn the_process_cannot_be_dumped() {
     assert_eq!(words.get(4..6), Some(["0", "0"].as_slice()), "{words:?}");
 }
 
+/// Checks V-40.
 #[test]
 fn no_log_line_holds_a_token() {
     let world = World::new();

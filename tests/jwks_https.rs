@@ -1,4 +1,5 @@
 //! Key sets over real HTTPS: a server that behaves, and one that misbehaves in every way we know.
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 mod jwks_server;
 

@@ -9,6 +9,7 @@ use super::setting::{Address, Count, CpuList, FilePath, List, Name, Text};
 use super::{Config, Listen, Log, Socket, Threads, Tls, check_issuer};
 use crate::policy::Narrowing;
 use crate::transport::peers::{Terms, UnixRule};
+use crate::transport::tls::Acceptor;
 use crate::{cache, engine, os, transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -171,6 +172,8 @@ impl Checker<'_> {
             socket,
             http,
             admin,
+            admin_hosts: optional_texts(raw.admin_hosts.as_ref()),
+            keys_required: raw.keys_required.value,
             tls,
         }
     }
@@ -215,11 +218,21 @@ impl Checker<'_> {
         let client_ca_file = raw.client_ca_file.as_ref().map(|path| self.readable(path));
         match (cert_file, key_file, client_ca_file) {
             (None, None, None) => None,
-            (Some(cert_file), Some(key_file), client_ca_file) => Some(Tls {
-                cert_file,
-                key_file,
-                client_ca_file,
-            }),
+            (Some(cert_file), Some(key_file), client_ca_file) => {
+                let tls = Tls {
+                    cert_file,
+                    key_file,
+                    client_ca_file,
+                };
+                // A file that cannot be read is a fault already.
+                if let Ok(identity) = tls.read()
+                    && let Err(error) = Acceptor::new(&identity)
+                    && let Some(place) = raw.cert_file.as_ref().map(|path| &path.place)
+                {
+                    self.found.push(place, error.to_string());
+                }
+                Some(tls)
+            }
             (cert_file, ..) => {
                 let (missing, place) = if cert_file.is_none() {
                     (

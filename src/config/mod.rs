@@ -26,7 +26,9 @@ pub use setting::{LogFormat, LogLevel};
 
 use crate::engine;
 use crate::policy::{Narrowing, Policy};
-use crate::transport::{self, peers::UnixRule};
+use crate::transport;
+use crate::transport::peers::UnixRule;
+use crate::transport::tls::Identity;
 use crate::upstream::Source;
 use crate::verify::IssuerMatch;
 use fault::Found;
@@ -84,6 +86,10 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// Metrics, health, reload.
     pub admin: Option<SocketAddr>,
+    /// Names by which `admin` may be called to reload, besides those of loopback.
+    pub admin_hosts: Vec<Box<str>>,
+    /// Whether readiness waits for every issuer's keys.
+    pub keys_required: bool,
     /// TLS for `http`.
     pub tls: Option<Tls>,
 }
@@ -108,6 +114,24 @@ pub struct Tls {
     pub key_file: PathBuf,
     /// Whose clients we take; any where there is none.
     pub client_ca_file: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Which file, and what the system said.
+    pub fn read(&self) -> Result<Identity, String> {
+        let read = |path: &Path| {
+            std::fs::read(path)
+                .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+        };
+        Ok(Identity {
+            certificate_chain: read(&self.cert_file)?,
+            private_key: read(&self.key_file)?,
+            client_authorities: self.client_ca_file.as_deref().map(read).transpose()?,
+        })
+    }
 }
 
 /// What is logged, and how.

@@ -91,6 +91,10 @@ section! {
         default allow_plaintext: bool = false;
         /// Lets `admin` listen beyond loopback: whoever reaches it may read metrics and reload.
         default allow_remote_admin: bool = false;
+        /// Names by which `admin` may be called to reload, besides loopback addresses and `localhost`.
+        optional admin_hosts: List<Text>;
+        /// Whether `/readyz` says no until every issuer's keys have arrived.
+        default keys_required: bool = false;
         /// TLS for `http`.
         section tls: Tls;
     }

@@ -197,7 +197,7 @@ impl<T: Setting> Setting for List<T> {
         if items.is_empty() {
             found.push(
                 &node.place,
-                "is empty, which would accept nothing; leave the setting out or name something",
+                "is empty, which would accept nothing; name at least one",
             );
             return None;
         }

@@ -104,6 +104,113 @@ fn a_file_too_large_or_not_text_is_refused_before_it_is_parsed() {
     assert!(faults.to_string().contains("cannot be read"), "{faults}");
 }
 
+/// A configuration in a folder with files of these names, contents and modes: its faults, or nothing.
+fn faults_with(text: &str, files: &[(&str, &[u8], u32)]) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, content, mode) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("writable");
+        let mode = std::fs::Permissions::from_mode(*mode);
+        std::fs::set_permissions(&path, mode).expect("ours");
+    }
+    let path = folder.path().join("jotd.toml");
+    let folder = format!("{}/", folder.path().display());
+    match parse(text, &path, []) {
+        Ok(_) => String::new(),
+        Err(faults) => faults.to_string().replace(&folder, ""),
+    }
+}
+
+fn issuer_with(source: &str, algorithms: &str) -> String {
+    format!(
+        "[[issuer]]\nname = \"a\"\nissuer = \"https://a.example\"\naudiences = [\"x\"]\n\
+         {source}\nalgorithms = [\"{algorithms}\"]\n"
+    )
+}
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+/// Checks V-40.
+#[test]
+fn a_secret_file_must_be_ours_alone_and_long_enough() {
+    let text = issuer_with("secret_file = [\"old\", \"new\"]", "HS256");
+    let files = |new: &'static [u8], mode| {
+        faults_with(&text, &[("old", SECRET, 0o600), ("new", new, mode)])
+    };
+    assert_eq!(files(SECRET, 0o640), "");
+    assert_eq!(
+        files(SECRET, 0o644),
+        "jotd.toml:5:15: new: holds a secret, but its mode 0644 lets others read it; run: chmod o= new"
+    );
+    assert_eq!(files(b"", 0o600), "jotd.toml:5:15: new: is empty");
+    let short = faults_with(
+        &issuer_with("secret_file = \"s\"", "HS512"),
+        &[("s", SECRET, 0o600)],
+    );
+    assert!(short.contains("shorter than the digest"), "{short}");
+    // 31 characters and a line break are not a secret of 32.
+    let broken = faults_with(
+        &issuer_with("secret_file = \"s\"", "HS256"),
+        &[("s", b"0123456789abcdef0123456789abcde\n", 0o600)],
+    );
+    assert!(broken.contains("shorter than the digest"), "{broken}");
+    for faults in [short, broken] {
+        assert!(!faults.contains("0123"), "{faults}");
+    }
+}
+
+#[test]
+fn key_files_that_hold_nothing_usable_are_faults_before_they_are_outages() {
+    let pem = faults_with(
+        &issuer_with("pem_file = \"k\"", "ES256"),
+        &[("k", b"not PEM", 0o644)],
+    );
+    assert!(pem.starts_with("jotd.toml:5:12: k: "), "{pem}");
+    let jwks = issuer_with("jwks_file = \"k\"", "ES256");
+    let faults = |content: &'static [u8]| faults_with(&jwks, &[("k", content, 0o644)]);
+    for (content, why) in [
+        (&b"{\"keys\":"[..], "k: "),
+        (b"[]", "k: "),
+        (b"{\"keys\":[]}", "k: no key can be used: the set is empty"),
+        (b"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}", "k: no key can be used: key 0"),
+    ] {
+        let faults = faults(content);
+        assert!(faults.starts_with(&format!("jotd.toml:5:13: {why}")), "{faults}");
+    }
+}
+
+#[test]
+fn a_certificate_and_a_key_that_do_not_belong_together_are_a_fault() {
+    let made = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    let (ours, other) = (made(), made());
+    let text = format!(
+        "[listen.tls]\ncert_file = \"cert\"\nkey_file = \"key\"\n{}",
+        issuer_with("jwks_uri = \"https://a.example/k\"", "ES256")
+    );
+    let faults = |key: &rcgen::KeyPair, mode| {
+        let key = key.serialize_pem();
+        faults_with(
+            &text,
+            &[
+                ("cert", ours.cert.pem().as_bytes(), 0o644),
+                ("key", key.as_bytes(), mode),
+            ],
+        )
+    };
+    assert_eq!(faults(&ours.signing_key, 0o600), "");
+    let exposed = faults(&ours.signing_key, 0o644);
+    assert!(
+        exposed.starts_with("jotd.toml:3:12: key holds a secret"),
+        "{exposed}"
+    );
+    let strange = faults(&other.signing_key, 0o600);
+    assert!(
+        strange.starts_with("jotd.toml:2:13: the certificate and its key"),
+        "{strange}"
+    );
+}
+
 #[test]
 fn the_layout_of_threads_follows_the_cpus() {
     let layout = |cpus: &[usize]| {
@@ -125,10 +232,14 @@ fn the_schema_is_checked_in_as_it_is() {
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(&path, &schema).expect("writable");
     }
-    assert_eq!(
-        std::fs::read_to_string(&path).unwrap_or_default(),
-        schema,
-        "run: UPDATE_GENERATED=1 cargo test config::"
+    let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
+    let differing = schema
+        .lines()
+        .zip(checked_in.lines())
+        .find(|(is, was)| is != was);
+    assert!(
+        schema == checked_in,
+        "run UPDATE_GENERATED=1 cargo test config:: to mend the schema; first difference: {differing:?}"
     );
 }
 

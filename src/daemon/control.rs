@@ -5,7 +5,7 @@
 use super::reload::Reloader;
 use super::{Ended, Fault, io, watchdog};
 use crate::engine::Engine;
-use crate::transport::admin::{self, Admin, Readiness};
+use crate::transport::admin::{self, Admin, Reload};
 use crate::transport::{Context, Shutdown, ShutdownTrigger};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -60,8 +60,7 @@ impl Control {
     pub(super) fn serve_admin(
         &self,
         listener: TcpListener,
-        readiness: Readiness,
-        reloader: Arc<Reloader>,
+        admin: Admin,
         context: Context,
     ) -> Result<(), Fault> {
         let _entered = self.runtime.enter();
@@ -70,11 +69,6 @@ impl Control {
             what: "the admin listener".to_owned(),
             cause,
         })?;
-        let admin = Admin {
-            readiness,
-            reload: Arc::new(move || Box::pin(reload_aside(Arc::clone(&reloader)))),
-            hosts: Arc::default(),
-        };
         let context = Context {
             shutdown: self.ending.clone(),
             ..context
@@ -94,6 +88,11 @@ impl Control {
         // A panic there was reported when it happened.
         let _ = self.thread.join();
     }
+}
+
+/// What the admin listener's `POST /reload` does.
+pub(super) fn reload_of(reloader: Arc<Reloader>) -> Reload {
+    Arc::new(move || Box::pin(reload_aside(Arc::clone(&reloader))))
 }
 
 /// Reloads on a thread of its own: it reads files, and the control thread has signals and a watchdog to mind.
@@ -164,6 +163,10 @@ impl Signals {
 
     /// From now on, the next signal to stop ends the process on the spot: whoever asks twice will not
     /// wait.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "destructors are what whoever asks twice will not wait for"
+    )]
     pub(super) fn exit_on_next(mut self, ended: Ended) {
         let spawned = thread::Builder::new()
             .name("jotd-signals".to_owned())

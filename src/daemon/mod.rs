@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::metrics::Metrics;
 use crate::os;
-use crate::transport::admin::Readiness;
+use crate::transport::admin::{Admin, Readiness};
 use crate::transport::peers::Peers;
 use crate::transport::{Context, Shutdown, ShutdownTrigger};
 use crate::upstream::{KeysAtHand, Upstream};
@@ -141,7 +141,11 @@ impl Daemon {
         };
         let limits = Arc::new(config.limits.clone());
         let (serving, shutdown) = Shutdown::new();
-        let readiness = Readiness::new(engine.clone(), shutdown.clone(), false);
+        let readiness = Readiness::new(
+            engine.clone(),
+            shutdown.clone(),
+            config.listen.keys_required,
+        );
         let context = Context {
             engine: engine.clone(),
             metrics: metrics.clone(),
@@ -174,7 +178,13 @@ impl Daemon {
             metrics,
         ));
         if let Some(admin) = listeners.admin.take() {
-            control.serve_admin(admin, readiness.clone(), reloader.clone(), context.clone())?;
+            let hosts = config.listen.admin_hosts.as_slice().into();
+            let served = Admin {
+                readiness: readiness.clone(),
+                reload: control::reload_of(reloader.clone()),
+                hosts,
+            };
+            control.serve_admin(admin, served, context.clone())?;
         }
         let doors = Doors::new(&mut listeners, tls, peers, context);
         let io = IoThreads::start(&config.threads.io, &doors)?;
@@ -234,6 +244,15 @@ impl Daemon {
 pub fn run(config: Config, load: Load, on_ready: impl FnOnce(&Daemon)) -> Result<Ended, Fault> {
     if let Err(error) = os::harden() {
         tracing::warn!(%error, "core dumps could not be forbidden");
+    }
+    let open_files_max = os::raise_open_files();
+    // The rest is for key files, logs and listeners; refusing a connection beats not being able to reload.
+    if open_files_max.is_some_and(|max| max / 2 < config.limits.connections_max as u64) {
+        tracing::warn!(
+            open_files_max,
+            connections_max = config.limits.connections_max,
+            "connections_max is more than half of the open files allowed; raise LimitNOFILE="
+        );
     }
     // Before anything else: a signal that comes early must not kill a daemon that could drain.
     let mut signals = control::Signals::new()?;

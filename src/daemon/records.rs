@@ -4,10 +4,9 @@
 use super::Fault;
 use crate::config::{self, Config};
 use crate::keys::Owner;
-use crate::transport::tls::{Acceptor, Identity};
+use crate::transport::tls::Acceptor;
 use crate::upstream::{Feed, KeysAtHand};
 use crate::verify::{Issuer, Records, RecordsError};
-use std::path::Path;
 
 /// Where each issuer's keys come from.
 pub(super) fn feeds(config: &Config) -> Vec<Feed> {
@@ -43,20 +42,9 @@ pub(super) fn acceptor(config: &Config) -> Result<Option<Acceptor>, Fault> {
     let Some(tls) = &config.listen.tls else {
         return Ok(None);
     };
-    let acceptor = Acceptor::new(&identity(tls)?);
+    let identity = tls.read().map_err(Fault::Tls)?;
+    let acceptor = Acceptor::new(&identity);
     acceptor
         .map(Some)
         .map_err(|error| Fault::Tls(error.to_string()))
-}
-
-/// Reads the files of TLS.
-pub(super) fn identity(tls: &config::Tls) -> Result<Identity, Fault> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| Fault::Tls(format!("{}: {error}", path.display())))
-    };
-    Ok(Identity {
-        certificate_chain: read(&tls.cert_file)?,
-        private_key: read(&tls.key_file)?,
-        client_authorities: tls.client_ca_file.as_deref().map(read).transpose()?,
-    })
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::records;
-use crate::config::{Config, Faults};
+use crate::config::{self, Config, Faults};
 use crate::metrics::Metrics;
 use crate::transport::peers::Peers;
 use crate::transport::tls::Acceptor;
@@ -64,10 +64,8 @@ impl Reloader {
         let line = |text: String| format!("{text}\n");
         let next = (self.load)().map_err(|faults| line(faults.to_string()))?;
         // All that can fail comes before all that changes something.
-        let identity = match &next.listen.tls {
-            Some(tls) => Some(records::identity(tls).map_err(|fault| line(fault.to_string()))?),
-            None => None,
-        };
+        let identity = next.listen.tls.as_ref().map(config::Tls::read);
+        let identity = identity.transpose().map_err(line)?;
         if let Some(identity) = &identity {
             Acceptor::new(identity).map_err(|error| line(error.to_string()))?;
         }

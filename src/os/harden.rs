@@ -22,3 +22,18 @@ pub fn harden() -> io::Result<()> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
 }
+
+/// Lets this process open as many files as it may, and returns how many; `None` for no limit. The usual
+/// soft limit of 1024 is for programs that use `select`, which this one does not.
+#[must_use]
+pub fn raise_open_files() -> Option<u64> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match rustix::process::setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}

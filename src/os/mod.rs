@@ -9,4 +9,4 @@ mod harden;
 pub use accounts::{group_id, user_id};
 pub use activation::{Activated, take_activated};
 pub use cpus::{allowed_cpus, pin_to};
-pub use harden::harden;
+pub use harden::{harden, raise_open_files};

@@ -146,6 +146,10 @@ async fn follow_files(
             Err(_elapsed) => {}
         }
         let files = reader.files.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this runtime carries no connections, and reading a file is seldom"
+        )]
         let Ok(read) = tokio::task::spawn_blocking(move || files.read()).await else {
             continue;
         };

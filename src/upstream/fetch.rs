@@ -111,6 +111,10 @@ impl Fetcher {
             None => {
                 let remote = self.remote.clone();
                 // Reading the system's authorities takes milliseconds that belong to the connections.
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "this runtime carries no connections, and a client is made seldom"
+                )]
                 let client = tokio::task::spawn_blocking(move || client(&remote)).await;
                 let client =
                     client.map_err(|error| FetchError::Unreachable(error.to_string()))??;

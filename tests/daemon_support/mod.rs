@@ -1,5 +1,9 @@
 //! What the stories about the daemon share: a folder, an issuer with real keys, and a daemon on it.
 #![allow(dead_code, reason = "each story uses a part")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits in real time, and mints for now"
+)]
 
 use jotd::config::{self, Config, Faults};
 use jotd::daemon::Daemon;
