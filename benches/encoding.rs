@@ -1,5 +1,8 @@
 //! base64url and JSON, each beside the library that most would use: the reference comes first.
-#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+#![allow(
+    missing_docs,
+    reason = "criterion's macros make undocumented functions"
+)]
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,7 +29,9 @@ fn decode(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("base64", length), |bencher| {
             bencher.iter(|| {
                 out.clear();
-                URL_SAFE_NO_PAD.decode_vec(black_box(&text), &mut out).expect("base64url");
+                URL_SAFE_NO_PAD
+                    .decode_vec(black_box(&text), &mut out)
+                    .expect("base64url");
             });
         });
         group.bench_function(BenchmarkId::new("jotd", length), |bencher| {
@@ -56,7 +61,9 @@ fn encode(criterion: &mut Criterion) {
 
 fn parse(criterion: &mut Criterion) {
     // The largest object accepted, whose names differ in their last bytes only.
-    let members: Vec<_> = (0..128).map(|index| format!("\"abcdefgh{index:03}\":0")).collect();
+    let members: Vec<_> = (0..128)
+        .map(|index| format!("\"abcdefgh{index:03}\":0"))
+        .collect();
     let wide = format!("{{{}}}", members.join(","));
     let mut group = criterion.benchmark_group("json/parse");
     for (name, text) in [("claims", CLAIMS), ("128_members", wide.as_bytes())] {

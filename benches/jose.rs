@@ -2,7 +2,10 @@
 //!
 //! `jsonwebtoken` has no public function for claims alone, so its row decodes without checking the
 //! signature, which is cutting, base64url, header and claims together; jotd's row does the same work.
-#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+#![allow(
+    missing_docs,
+    reason = "criterion's macros make undocumented functions"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jotd::clock::Now;
@@ -67,7 +70,9 @@ fn parts(criterion: &mut Criterion) {
         bencher.iter(|| Header::parse_segment(black_box(jws.header_segment())));
     });
     let claims = Claims::parse(CLAIMS.as_bytes()).expect("claims");
-    group.bench_function("Claims::to_json", |bencher| bencher.iter(|| claims.to_json()));
+    group.bench_function("Claims::to_json", |bencher| {
+        bencher.iter(|| claims.to_json())
+    });
     group.bench_function("Claims::project of two", |bencher| {
         bencher.iter(|| claims.project(black_box(&["sub", "scope"])));
     });

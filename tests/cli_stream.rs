@@ -75,8 +75,13 @@ fn whoever_feeds_it_slowly_is_answered_at_once() {
         stdin.flush().expect("it listens");
         stdin.write_all(second.as_bytes()).expect("it listens");
         stdin.write_all(b"\n").expect("it listens");
-        let verdict = verdicts.recv_timeout(PATIENCE).expect("a verdict before more input");
-        assert!(verdict.contains(&format!("\"sub\":\"{number}\"")), "{verdict}");
+        let verdict = verdicts
+            .recv_timeout(PATIENCE)
+            .expect("a verdict before more input");
+        assert!(
+            verdict.contains(&format!("\"sub\":\"{number}\"")),
+            "{verdict}"
+        );
     }
     drop(stdin);
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
@@ -149,9 +154,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly_and_not_as_a_success() {
     let mut stdin = child.stdin.take().expect("piped");
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let tokens = (good(&key, "a") + "\n").repeat(1000);
-    let feeder = std::thread::spawn(move || {
-        while stdin.write_all(tokens.as_bytes()).is_ok() {}
-    });
+    let feeder = std::thread::spawn(move || while stdin.write_all(tokens.as_bytes()).is_ok() {});
     let mut first = String::new();
     stdout.read_line(&mut first).expect("a verdict");
     drop(stdout);
@@ -181,5 +184,8 @@ fn peak_resident_kib(pid: u32) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .expect("Linux says");
-    line.trim_end_matches("kB").trim().parse().expect("a number")
+    line.trim_end_matches("kB")
+        .trim()
+        .parse()
+        .expect("a number")
 }

@@ -2,6 +2,9 @@
 
 mod cli_support;
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cli_support::{AUDIENCE, Bench, ISSUER, NOW, claims, forged, good};
 use jotd::issuer::{Claims, ProtectedHeader, SigningKey};
 use jotd::jose::{Algorithm, Jwk};
@@ -21,8 +24,16 @@ fn a_valid_token_is_one_line_exactly_as_the_contract_prints_it() {
     let token = good(&secret_key(SECRET, Algorithm::Hs256), "alice");
     let now = NOW.to_string();
     let said = bench.run(&[
-        "verify", "--secret-file", "secret", "--issuer", ISSUER, "--audience", AUDIENCE,
-        "--now", &now, &token,
+        "verify",
+        "--secret-file",
+        "secret",
+        "--issuer",
+        ISSUER,
+        "--audience",
+        AUDIENCE,
+        "--now",
+        &now,
+        &token,
     ]);
     assert_eq!(
         said.stdout,
@@ -53,7 +64,11 @@ fn an_expired_token_says_when_it_expired() {
         )
     );
     assert_eq!(said.code, 1);
-    assert_eq!(bench.verify(&[&token], "").code, 0, "leeway is 30 s by default");
+    assert_eq!(
+        bench.verify(&[&token], "").code,
+        0,
+        "leeway is 30 s by default"
+    );
 }
 
 #[test]
@@ -153,17 +168,30 @@ fn a_key_that_names_no_algorithm_serves_the_usual_one_of_its_type_alone() {
         let key = SigningKey::new(algorithm, &jwk).expect("RSA serves both");
         good(&key.with_kid(None).expect("no kid"), "a")
     };
-    let tokens = format!("{}\n{}", sign_as(Algorithm::Rs256), sign_as(Algorithm::Ps256));
+    let tokens = format!(
+        "{}\n{}",
+        sign_as(Algorithm::Rs256),
+        sign_as(Algorithm::Ps256)
+    );
     let public = format!("{{\"keys\":[{}]}}", jwk.to_public_json().expect("RSA"));
     bench.write("keys.json", public);
-    assert_eq!(bench.verify(&[], &tokens).reasons(), ["valid", "alg_not_allowed"]);
+    assert_eq!(
+        bench.verify(&[], &tokens).reasons(),
+        ["valid", "alg_not_allowed"]
+    );
     let said = bench.verify(&["--algorithms", "PS256"], &tokens);
     assert_eq!(said.reasons(), ["alg_not_allowed", "valid"]);
     // A single JWK and PEM are taken as sets of one.
     bench.write("keys.json", jwk.to_public_json().expect("RSA"));
-    assert_eq!(bench.verify(&[], &tokens).reasons(), ["valid", "alg_not_allowed"]);
+    assert_eq!(
+        bench.verify(&[], &tokens).reasons(),
+        ["valid", "alg_not_allowed"]
+    );
     bench.write("keys.json", private.as_bytes());
-    assert_eq!(bench.verify(&[], &tokens).reasons(), ["valid", "alg_not_allowed"]);
+    assert_eq!(
+        bench.verify(&[], &tokens).reasons(),
+        ["valid", "alg_not_allowed"]
+    );
 }
 
 #[test]
@@ -171,11 +199,17 @@ fn a_symmetric_key_that_names_no_algorithm_is_used_only_when_told_how() {
     let bench = Bench::new();
     let token = good(&secret_key(&"A".repeat(32), Algorithm::Hs256), "a");
     // base64url of 32 letters A.
-    bench.write("keys.json", r#"{"keys":[{"kty":"oct","k":"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE"}]}"#);
+    bench.write(
+        "keys.json",
+        r#"{"keys":[{"kty":"oct","k":"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE"}]}"#,
+    );
     let said = bench.verify(&[], &token);
     assert_eq!(said.reasons(), ["alg_not_allowed"]);
     assert!(said.stderr.contains("--algorithms"), "{}", said.stderr);
-    assert_eq!(bench.verify(&["--algorithms", "HS256"], &token).reasons(), ["valid"]);
+    assert_eq!(
+        bench.verify(&["--algorithms", "HS256"], &token).reasons(),
+        ["valid"]
+    );
 }
 
 /// Check V-11: a public key never becomes an HMAC secret.
@@ -184,10 +218,15 @@ fn a_public_key_is_no_secret() {
     let bench = Bench::new();
     let key = bench.key("keys", Algorithm::Rs256);
     let public = key.public_jwk().expect("RSA");
-    let confused = secret_key(&public, Algorithm::Hs256)
-        .with_kid(key.kid())
-        .expect("a kid");
-    let token = good(&confused, "a");
+    let genuine = good(&key, "a");
+    let payload = genuine.split('.').nth(1).expect("a payload");
+    let kid = key.kid().expect("a kid");
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#));
+    let signed = format!("{header}.{payload}");
+    // What a confused verifier would compute with the public key as it was published.
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, public.as_bytes());
+    let tag = URL_SAFE_NO_PAD.encode(hmac::sign(&secret, signed.as_bytes()));
+    let token = format!("{signed}.{tag}");
     assert_eq!(bench.verify(&[], &token).reasons(), ["alg_not_allowed"]);
     let said = bench.verify(&["--algorithms", "RS256,HS256"], &token);
     assert_eq!(said.reasons(), ["alg_not_allowed"]);
@@ -204,8 +243,15 @@ fn several_secrets_serve_while_one_replaces_another() {
     let now = NOW.to_string();
     let said = bench.run_with(
         &[
-            "verify", "--secret-file", "old", "--secret-file", "new", "--any-issuer",
-            "--any-audience", "--now", &now,
+            "verify",
+            "--secret-file",
+            "old",
+            "--secret-file",
+            "new",
+            "--any-issuer",
+            "--any-audience",
+            "--now",
+            &now,
         ],
         tokens,
     );
@@ -219,15 +265,26 @@ fn unusable_keys_are_skipped_with_a_warning_and_spoil_nothing() {
     let public = key.public_jwk().expect("EC");
     let weak = r#"{"kty":"oct","kid":"weak","alg":"HS256","k":"c2hvcnQ"}"#;
     let alien = r#"{"kty":"XYZ","kid":"alien\u001b[31m"}"#;
-    let encryption = public.replace("\"sig\"", "\"enc\"").replace(key.kid().expect("a kid"), "enc");
+    let encryption = public
+        .replace("\"sig\"", "\"enc\"")
+        .replace(key.kid().expect("a kid"), "enc");
     bench.write(
         "keys.json",
         format!("{{\"keys\":[17,{weak},{alien},{encryption},{public}]}}"),
     );
     let said = bench.verify(&[], good(&key, "a"));
     assert_eq!(said.reasons(), ["valid"]);
-    assert_eq!(said.stderr.matches("is skipped").count(), 4, "{}", said.stderr);
-    assert!(!said.stderr.contains('\u{1b}'), "no file moves the cursor: {}", said.stderr);
+    assert_eq!(
+        said.stderr.matches("is skipped").count(),
+        4,
+        "{}",
+        said.stderr
+    );
+    assert!(
+        !said.stderr.contains('\u{1b}'),
+        "no file moves the cursor: {}",
+        said.stderr
+    );
     assert!(!said.stderr.contains("c2hvcnQ"), "no secret is repeated");
 }
 
@@ -273,14 +330,40 @@ fn leaving_something_unchecked_must_be_written_out() {
         (&["--any-issuer"], "--any-audience"),
         (&[], "--any-issuer"),
         (&["--issuer", "", "--any-audience"], "--issuer"),
-        (&["--any-issuer", "--issuer", "a", "--any-audience"], "--issuer"),
-        (&["--any-issuer", "--any-audience", "--algorithms", "none"], "none"),
-        (&["--any-issuer", "--any-audience", "--algorithms", "es256"], "ES256"),
-        (&["--any-issuer", "--any-audience", "--leeway", "601"], "601"),
+        (
+            &["--any-issuer", "--issuer", "a", "--any-audience"],
+            "--issuer",
+        ),
+        (
+            &["--any-issuer", "--any-audience", "--algorithms", "none"],
+            "none",
+        ),
+        (
+            &["--any-issuer", "--any-audience", "--algorithms", "es256"],
+            "ES256",
+        ),
+        (
+            &["--any-issuer", "--any-audience", "--leeway", "601"],
+            "601",
+        ),
         (&["--any-issuer", "--any-audience", "--leeway", "-1"], "-1"),
-        (&["--any-issuer", "--any-audience", "--jwe-algorithms", "dir"], "encrypted"),
-        (&["--any-issuer", "--any-audience", "--jwe-encodings", "A128GCM"], "encrypted"),
-        (&["--any-issuer", "--any-audience", "--jwe-encodings", "A128"], "A128"),
+        (
+            &["--any-issuer", "--any-audience", "--jwe-algorithms", "dir"],
+            "encrypted",
+        ),
+        (
+            &[
+                "--any-issuer",
+                "--any-audience",
+                "--jwe-encodings",
+                "A128GCM",
+            ],
+            "encrypted",
+        ),
+        (
+            &["--any-issuer", "--any-audience", "--jwe-encodings", "A128"],
+            "A128",
+        ),
         (&["--config", "x.toml"], "--config"),
     ] {
         let said = asked(more);
@@ -308,7 +391,16 @@ fn any_issuer_any_audience_and_any_type_leave_only_those_unchecked() {
     let old = key.mint(&anonymous, NOW - 1000).expect("minted");
     let now = NOW.to_string();
     let said = bench.run_with(
-        &["verify", "--jwks", "keys.json", "--any-issuer", "--any-audience", "--any-type", "--now", &now],
+        &[
+            "verify",
+            "--jwks",
+            "keys.json",
+            "--any-issuer",
+            "--any-audience",
+            "--any-type",
+            "--now",
+            &now,
+        ],
         [fresh.clone(), old, forged(&fresh)].join("\n"),
     );
     assert_eq!(said.reasons(), ["valid", "expired", "bad_signature"]);
@@ -325,7 +417,14 @@ fn several_issuers_and_audiences_and_types_are_alternatives() {
         ..claims("a")
     };
     let other = key.mint(&other, NOW).expect("minted");
-    let more = ["--issuer", "https://second.example", "--audience", "shipping", "--types", "jwt,at+jwt"];
+    let more = [
+        "--issuer",
+        "https://second.example",
+        "--audience",
+        "shipping",
+        "--types",
+        "jwt,at+jwt",
+    ];
     // Naming an issuer twice is naming it once.
     let more = [&more[..], &["--issuer", ISSUER]].concat();
     let said = bench.verify(&more, [good(&key, "a"), other].join("\n"));
@@ -362,9 +461,18 @@ fn a_configuration_answers_as_its_daemon_would() {
         &["verify", "--config", "jotd.toml", "--now", &now],
         [good(&key, "a"), far, stranger].join("\n"),
     );
-    assert_eq!(said.reasons(), ["valid", "unavailable", "unknown_issuer"], "{}", said.stderr);
+    assert_eq!(
+        said.reasons(),
+        ["valid", "unavailable", "unknown_issuer"],
+        "{}",
+        said.stderr
+    );
     assert_eq!(said.json_lines()[0]["issuer"], "acme");
-    assert!(said.stderr.contains("https://far.example/jwks"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("https://far.example/jwks"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(said.code, 1);
 
     bench.write("jotd.toml", "[[issuer]]\nname = 3\n");

@@ -22,10 +22,19 @@ fn it_starts_answers_and_stops_with_nothing_lost() {
     let (status, body) = http(admin, "GET", "/readyz", "");
     assert_eq!(status, 200, "{body}");
     let (_, metrics) = http(admin, "GET", "/metrics", "");
-    assert!(metrics.contains("jotd_jwks_keys{issuer=\"acme\"} 1"), "{metrics}");
-    assert!(metrics.contains("jotd_config_last_reload_successful 1"), "{metrics}");
+    assert!(
+        metrics.contains("jotd_jwks_keys{issuer=\"acme\"} 1"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("jotd_config_last_reload_successful 1"),
+        "{metrics}"
+    );
 
-    let mode = std::fs::metadata(world.socket()).expect("there").permissions().mode();
+    let mode = std::fs::metadata(world.socket())
+        .expect("there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o660);
     assert_eq!(daemon.stop(), Ended::Drained);
     assert!(!world.socket().exists(), "the socket is taken away");
@@ -139,10 +148,16 @@ fn a_reload_is_whole_or_not_at_all() {
     // Bad: refused with its faults, and the old one goes on.
     world.write_config("[cashe]\n");
     let faults = daemon.reload().expect_err("refused");
-    assert!(faults.contains("jotd.toml:1:2: unknown setting `cashe`"), "{faults}");
+    assert!(
+        faults.contains("jotd.toml:1:2: unknown setting `cashe`"),
+        "{faults}"
+    );
     assert_eq!(verdict(address, &world.token())["valid"], true);
     let (_, metrics) = http(admin, "GET", "/metrics", "");
-    assert!(metrics.contains("jotd_config_last_reload_successful 0"), "{metrics}");
+    assert!(
+        metrics.contains("jotd_config_last_reload_successful 0"),
+        "{metrics}"
+    );
 
     // Good: another audience, so the same token is refused, cached or not; by the admin listener.
     let other = world.default_config().replace("payments", "ledger");
@@ -150,10 +165,16 @@ fn a_reload_is_whole_or_not_at_all() {
     let (status, done) = http(admin, "POST", "/reload", "");
     assert_eq!(status, 200, "{done}");
     assert!(done.contains("1 issuers"), "{done}");
-    assert!(done.contains("[cache] has changed, which needs a restart"), "{done}");
+    assert!(
+        done.contains("[cache] has changed, which needs a restart"),
+        "{done}"
+    );
     assert_eq!(verdict(address, &world.token())["reason"], "wrong_audience");
     let (_, metrics) = http(admin, "GET", "/metrics", "");
-    assert!(metrics.contains("jotd_config_last_reload_successful 1"), "{metrics}");
+    assert!(
+        metrics.contains("jotd_config_last_reload_successful 1"),
+        "{metrics}"
+    );
 
     // A new issuer's files are followed from the reload on.
     let next = signing_key("k2");

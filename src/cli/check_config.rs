@@ -1,7 +1,7 @@
 //! `jotd check-config`: every fault of a configuration at once, or what a daemon would do with it.
 
 use super::exit::{Failure, Outcome};
-use super::output;
+use super::{output, process};
 use jotd::config::{self, Config, Fault, Origin};
 use jotd::jose::Algorithm;
 use jotd::policy::Accepted;
@@ -14,9 +14,8 @@ use std::path::{Path, PathBuf};
 /// Check a configuration without starting anything
 ///
 /// Reads the file and the environment's JOTD_ variables, and names every fault at once, each with its file,
-/// line and column and the way out. Without faults it says what the daemon would start. Exits with 0 or 1.
-///
-/// Key files that cannot be read here are only warned of: the daemon may run as another user, elsewhere.
+/// line and column and the way out; key files that cannot be used are among them. Without faults it says
+/// what the daemon would start. Exits with 0 or 1.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -37,7 +36,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     match config::load(&args.file) {
         Ok(config) => {
-            for warning in config.warnings.iter().chain(&unreadable_keys(&config)) {
+            for warning in &config.warnings {
                 eprintln!("warning: {warning}");
             }
             if !args.json {
@@ -51,7 +50,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
                 output::print_json(&lines)?;
             } else {
                 let count = faults.list().len();
-                eprintln!("{faults}");
+                // The path is in every message, and may be a token that was meant for another command.
+                let path = args.file.clone().into_os_string();
+                eprintln!("{}", process::redact(faults.to_string(), &[path]));
                 eprintln!("{count} fault{}", if count == 1 { "" } else { "s" });
             }
             Ok(Outcome::Refused)
@@ -71,17 +72,6 @@ fn described(fault: &Fault) -> serde_json::Value {
     }
 }
 
-fn unreadable_keys(config: &Config) -> Vec<String> {
-    let problem = |issuer: &config::Issuer| match &issuer.source {
-        Source::Files(files) => {
-            let error = files.read().err()?;
-            Some(format!("issuer {}: {error}", issuer.name))
-        }
-        Source::Inline(_) | Source::Remote(_) => None,
-    };
-    config.issuers.iter().filter_map(problem).collect()
-}
-
 /// What a daemon would start, for people.
 struct Summary<'c>(&'c Config, &'c Path);
 
@@ -95,7 +85,11 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "  Unix socket  {path}, mode {mode:04o}")?;
         }
         if let Some(address) = listen.http {
-            let tls = if listen.tls.is_some() { " with TLS" } else { "" };
+            let tls = if listen.tls.is_some() {
+                " with TLS"
+            } else {
+                ""
+            };
             writeln!(f, "  HTTP, gRPC   {address}{tls}")?;
         }
         if let Some(address) = listen.admin {
@@ -130,7 +124,11 @@ fn described_issuer(issuer: &config::Issuer) -> Result<String, fmt::Error> {
     match &issuer.source {
         Source::Remote(remote) => write!(text, ", keys from {}", remote.endpoint)?,
         Source::Files(files) => {
-            write!(text, ", keys from {}", joined(files.paths().iter().map(|path| path.display())))?;
+            write!(
+                text,
+                ", keys from {}",
+                joined(files.paths().iter().map(|path| path.display()))
+            )?;
         }
         Source::Inline(_) => write!(text, ", keys written in the configuration")?,
     }

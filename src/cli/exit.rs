@@ -58,14 +58,14 @@ impl Failure {
         }
     }
 
-    /// Tells the user, unless there is nothing to tell.
-    pub(super) fn report(&self, command: &str) {
+    /// What to tell the user; nothing where there is nothing to tell.
+    pub(super) fn report(&self, command: &str) -> String {
         match self {
             Self::Usage(message) => {
-                eprintln!("error: {message}\n\nFor more information, try 'jotd {command} --help'.")
+                format!("error: {message}\n\nFor more information, try 'jotd {command} --help'.\n")
             }
-            Self::Fault(message) => eprintln!("error: {message}"),
-            Self::OutputClosed => {}
+            Self::Fault(message) => format!("error: {message}\n"),
+            Self::OutputClosed => String::new(),
         }
     }
 }

@@ -49,7 +49,11 @@ struct CommandLine {
 
 /// A command with its arguments.
 #[derive(Debug)]
-pub(crate) struct Command(Choice);
+pub(crate) struct Command {
+    choice: Choice,
+    /// The line as it was typed, for what must not be repeated of it.
+    line: Vec<OsString>,
+}
 
 #[derive(Debug, Subcommand)]
 enum Choice {
@@ -76,7 +80,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         .try_get_matches_from(&arguments)
         .and_then(|matches| CommandLine::from_arg_matches(&matches));
     match parsed {
-        Ok(line) => Ok(Command(line.command)),
+        Ok(parsed) => Ok(Command {
+            choice: parsed.command,
+            line: arguments,
+        }),
         Err(error) if error.use_stderr() => {
             let text = process::redact(error.render().to_string(), &arguments);
             eprint!("{text}");
@@ -92,7 +99,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
 
 /// Runs a command and tells how it ended.
 pub(crate) fn run(command: Command) -> ExitCode {
-    let Command(choice) = command;
+    let Command { choice, line } = command;
     let ended = match &choice {
         Choice::Dev(args) => serve::dev(args),
         Choice::Serve(args) => serve::serve(args),
@@ -109,7 +116,8 @@ pub(crate) fn run(command: Command) -> ExitCode {
     match ended {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
-            failure.report(choice.name());
+            let said = failure.report(choice.name());
+            eprint!("{}", process::redact(said, &line));
             ExitCode::from(&failure)
         }
     }

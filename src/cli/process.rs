@@ -1,9 +1,9 @@
 //! What concerns the process as a whole: panics, logs, and what may be repeated of the command line.
 
+use jotd::config::{Log, LogFormat, LogLevel};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use jotd::config::{Log, LogFormat, LogLevel};
 use tracing_subscriber::EnvFilter;
 
 /// Replaces the panic message by the place it came from. A message such as "byte index 3 is not a char
@@ -40,7 +40,11 @@ pub(super) fn start_logging(log: Log) {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    let of_others = if log.level == LogLevel::Error { "error" } else { "warn" };
+    let of_others = if log.level == LogLevel::Error {
+        "error"
+    } else {
+        "warn"
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("{of_others},jotd={level}")))
         .with_writer(std::io::stderr)
@@ -64,7 +68,10 @@ pub(super) fn redact(text: String, arguments: &[OsString]) -> String {
 
 fn looks_like_token(argument: &str) -> bool {
     // `eyJ` is base64url for `{"`, with which every JOSE header begins.
-    argument.len() >= 16 && (argument.contains("eyJ") || argument.matches('.').count() >= 2)
+    // Two dots outside of a path or a URL, which have a slash that no token has, are a token's too.
+    argument.len() >= 16
+        && (argument.contains("eyJ")
+            || argument.matches('.').count() >= 2 && !argument.contains('/'))
 }
 
 #[cfg(test)]

@@ -58,7 +58,11 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Outcome, Failure> {
 /// Runs `jotd dev`.
 pub(super) fn dev(args: &DevArgs) -> Result<Outcome, Failure> {
     process::start_logging(Log {
-        level: if args.verbose { LogLevel::Debug } else { LogLevel::Warn },
+        level: if args.verbose {
+            LogLevel::Debug
+        } else {
+            LogLevel::Warn
+        },
         format: LogFormat::Human,
     });
     daemon::dev(|dev| {

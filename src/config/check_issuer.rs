@@ -77,8 +77,7 @@ fn one(
         fit(&algorithms.value, source, checker);
     }
     let name: Arc<str> = (&*raw.name.as_ref()?.value.0).into();
-    let tenant = raw.tenant.as_ref().map(|tenant| (&*tenant.value.0).into());
-    let tenant: Arc<str> = tenant.unwrap_or_else(|| name.clone());
+    let tenant: Arc<str> = (&*raw.tenant.value.0).into();
     let schemes = schemes(&algorithms?.value);
     let (source, source_place) = source?;
     let owner = Owner {
@@ -199,6 +198,7 @@ fn remote(endpoint: Endpoint, raw: &raw::Issuer, checker: &mut Checker<'_>) -> S
     Source::Remote(Remote {
         endpoint,
         refresh: Duration::from_secs(raw.refresh_seconds.value.u64()),
+        refetch_min: upstream::REFETCH_MIN,
         timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
         ca_file: raw.ca_file.as_ref().map(|path| checker.readable(path)),
         allow_redirect: raw.allow_redirect.value,

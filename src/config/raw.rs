@@ -7,6 +7,8 @@ use super::setting::{
     Address, AnyOr, Count, CpuList, FilePath, InlineJwks, List, LogFormat, LogLevel, Mode, Name,
     OneOrMany, Text, Types,
 };
+use crate::cache::{CAPACITY_DEFAULT, SHARDS_DEFAULT};
+use crate::engine::QUEUE_COST_NS_DEFAULT;
 use crate::jose::Algorithm;
 use crate::limits::{
     BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
@@ -64,9 +66,9 @@ section! {
     /// The cache of tokens already verified.
     struct Cache {
         /// Most tokens remembered.
-        default capacity: Count<64, 268_435_456> = 262_144;
+        default capacity: Count<64, 268_435_456> = CAPACITY_DEFAULT as i64;
         /// Number of independently locked parts, a power of two.
-        default shards: Count<1, 4096> = 64;
+        default shards: Count<1, 4096> = SHARDS_DEFAULT as i64;
         /// Most of the capacity that one tenant may hold, in percent. Unset: 100 with one tenant, else 50.
         optional share_percent_max: Count<1, 100>;
     }
@@ -128,7 +130,7 @@ section! {
         /// Deadline of a question that names none, in milliseconds.
         default deadline_ms: Count<1, 60_000> = 1_000;
         /// Most work queued for one worker, in milliseconds of its time, before it answers `overloaded`.
-        default queue_ms: Count<1, 10_000> = 100;
+        default queue_ms: Count<1, 10_000> = (QUEUE_COST_NS_DEFAULT / 1_000_000) as i64;
         /// Time that questions in flight get to be answered when jotd stops, in milliseconds.
         default drain_ms: Count<0, 600_000> = 10_000;
     }
@@ -152,8 +154,8 @@ section! {
         /// The exact `iss` of its tokens, or "any".
         required issuer: AnyOr<Text> =
             "write the exact `iss` of its tokens, or issuer = \"any\" to leave it unchecked";
-        /// The tenant it belongs to. Unset: its name.
-        optional tenant: Name;
+        /// The tenant it belongs to.
+        default tenant: Name = "default";
         /// Keys: the https URL of its JWK Set.
         optional jwks_uri: Text;
         /// Keys: finds `jwks_uri` through `{issuer}/.well-known/openid-configuration`.

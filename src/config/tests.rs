@@ -34,7 +34,7 @@ fn an_issuer_alone_is_a_whole_configuration() {
     assert_eq!(socket.path, Path::new("/run/jotd/jotd.sock"));
     assert_eq!(socket.mode, 0o660);
     let issuer = &config.issuers[0];
-    assert_eq!(&*issuer.tenant, "acme");
+    assert_eq!(&*issuer.tenant, "default");
     assert!(issuer.policy.expiry_required);
     assert!(!issuer.policy.bound_tokens_as_bearer);
     assert_eq!(issuer.policy.leeway_seconds, 30);
@@ -79,7 +79,7 @@ fn a_variable_that_only_looks_like_a_setting_is_worth_a_warning() {
 fn several_tenants_share_the_cache() {
     let second = ISSUER
         .replace("acme", "other")
-        .replace("idp.example\"", "other.example\"");
+        .replace("idp.example\"", "other.example\"\n    tenant = \"other\"");
     let config = parse_with(&format!("{ISSUER}{second}"), &[]).expect("no faults");
     assert_eq!(config.engine.cache.share_percent_max, 50);
 }

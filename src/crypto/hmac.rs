@@ -1,228 +1,355 @@
 //! HMAC with SHA-2 (RFC 2104, RFC 7518 §3.2): `H(K ^ opad || H(K ^ ipad || message))`.
 //!
 //! Refuses secrets shorter than the digest and tags of any other length than the digest's. Compares in
-//! constant time. The two blocks that depend on the secret alone are absorbed once, and SHA-256 of many
-//! messages runs in lanes, so that a check costs the message's own blocks and one more.
+//! constant time. The two blocks that depend on the secret alone are absorbed once, and many messages run side by
+//! side, so that a check costs the message's own blocks and one more.
 #![forbid(unsafe_code)]
 
 use super::batch::{Check, Outcome, Run};
-use super::sha2::{self, Kernel, Midstate};
+use super::sha2::{
+    self, Kernel, Midstate, SHA256_INITIAL, SHA384_INITIAL, SHA512_INITIAL, Sha256State,
+    Sha512State, State,
+};
 use super::{KeyError, Scheme};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::{digest, hmac};
-use zeroize::Zeroizing;
+use aws_lc_rs::digest;
+use zeroize::{Zeroize, Zeroizing};
 
-/// A secret, absorbed.
+/// A secret, absorbed for its one digest.
 pub(super) enum Secret {
-    Sha256(Sha256Secret),
-    /// SHA-384 and SHA-512, by aws-lc-rs.
-    Other(Box<hmac::Key>),
+    Sha256(Pads<Sha256State>),
+    Sha384(Pads<Sha512State>),
+    Sha512(Pads<Sha512State>),
 }
 
-/// SHA-256 states after `K ^ ipad` and `K ^ opad`.
-pub(super) struct Sha256Secret {
-    inner: Midstate,
-    outer: Midstate,
+/// The states after `K ^ ipad` and `K ^ opad`.
+pub(super) struct Pads<S: Zeroize> {
+    inner: Midstate<S>,
+    outer: Midstate<S>,
 }
 
 impl Secret {
     /// Absorbs a secret for one of the HMAC schemes.
     pub(super) fn new(scheme: Scheme, secret: &[u8]) -> Result<Self, KeyError> {
         let algorithm = match scheme {
-            Scheme::HmacSha256 => hmac::HMAC_SHA256,
-            Scheme::HmacSha384 => hmac::HMAC_SHA384,
-            Scheme::HmacSha512 => hmac::HMAC_SHA512,
+            Scheme::HmacSha256 => &digest::SHA256,
+            Scheme::HmacSha384 => &digest::SHA384,
+            Scheme::HmacSha512 => &digest::SHA512,
             _ => return Err(KeyError::WrongKind),
         };
-        let required_bytes = algorithm.tag_len();
+        let required_bytes = algorithm.output_len();
         // RFC 7518 §3.2: "A key of the same size as the hash output (for instance, 256 bits for "HS256")
         // or larger MUST be used with this algorithm."
         if secret.len() < required_bytes {
             return Err(KeyError::SecretTooShort { required_bytes });
         }
         Ok(match scheme {
-            Scheme::HmacSha256 => Self::Sha256(Sha256Secret::new(secret)),
-            _ => Self::Other(Box::new(hmac::Key::new(algorithm, secret))),
+            Scheme::HmacSha256 => Self::Sha256(Pads::new(SHA256_INITIAL, algorithm, secret)),
+            Scheme::HmacSha384 => Self::Sha384(Pads::new(SHA384_INITIAL, algorithm, secret)),
+            _ => Self::Sha512(Pads::new(SHA512_INITIAL, algorithm, secret)),
         })
+    }
+
+    fn sha256(&self) -> Option<&Pads<Sha256State>> {
+        match self {
+            Self::Sha256(pads) => Some(pads),
+            _ => None,
+        }
+    }
+
+    fn sha384(&self) -> Option<&Pads<Sha512State>> {
+        match self {
+            Self::Sha384(pads) => Some(pads),
+            _ => None,
+        }
+    }
+
+    fn sha512(&self) -> Option<&Pads<Sha512State>> {
+        match self {
+            Self::Sha512(pads) => Some(pads),
+            _ => None,
+        }
     }
 }
 
-impl Sha256Secret {
-    fn new(secret: &[u8]) -> Self {
-        const BLOCK_BYTES: usize = 64;
+impl<S: Zeroize> Pads<S> {
+    fn new<const BLOCK_BYTES: usize, const LANES: usize>(
+        initial: S,
+        algorithm: &'static digest::Algorithm,
+        secret: &[u8],
+    ) -> Self
+    where
+        S: State<BLOCK_BYTES, LANES>,
+    {
         let mut key = Zeroizing::new([0; BLOCK_BYTES]);
         // RFC 2104 §2: a key longer than a block is hashed first, a shorter one is filled up with zeros.
         if secret.len() > BLOCK_BYTES {
-            let digest = digest::digest(&digest::SHA256, secret);
+            let digest = digest::digest(algorithm, secret);
             key[..digest.as_ref().len()].copy_from_slice(digest.as_ref());
         } else {
             key[..secret.len()].copy_from_slice(secret);
         }
-        let after_pad = |pad: u8| Midstate::after(&Zeroizing::new(key.map(|byte| byte ^ pad)));
+        let after = |pad: u8| Midstate::new(initial, &Zeroizing::new(key.map(|byte| byte ^ pad)));
         Self {
-            inner: after_pad(0x36),
-            outer: after_pad(0x5c),
+            inner: after(0x36),
+            outer: after(0x5c),
         }
     }
 }
 
 /// Checks a run of one HMAC scheme.
 pub(super) fn verify_run(scheme: Scheme, run: Run<'_, '_>) {
+    verify_run_by(Kernel::best(), scheme, run);
+}
+
+fn verify_run_by(kernel: Kernel, scheme: Scheme, run: Run<'_, '_>) {
     match scheme {
-        Scheme::HmacSha256 => verify_sha256(Kernel::best(), run),
-        _ => run.each(|check| match check.key.secret() {
-            Some(Secret::Other(key)) => {
-                outcome(hmac::verify(key, check.message, check.signature).is_ok())
-            }
-            _ => Outcome::Forged,
-        }),
+        Scheme::HmacSha256 => verify::<_, 64, 16, 32>(kernel, Secret::sha256, run),
+        Scheme::HmacSha384 => verify::<_, 128, 8, 48>(kernel, Secret::sha384, run),
+        Scheme::HmacSha512 => verify::<_, 128, 8, 64>(kernel, Secret::sha512, run),
+        // Not reached; its outcomes stay refusals.
+        _ => {}
     }
 }
 
-/// Checks a run of HMAC-SHA-256, in lanes where it fills them.
-fn verify_sha256(kernel: Kernel, run: Run<'_, '_>) {
+/// Checks a run, in lanes where it fills them.
+fn verify<S, const BLOCK_BYTES: usize, const LANES: usize, const TAG_BYTES: usize>(
+    kernel: Kernel,
+    pads: fn(&Secret) -> Option<&Pads<S>>,
+    run: Run<'_, '_>,
+) where
+    S: State<BLOCK_BYTES, LANES>,
+{
     for picks in run.picks.chunks(sha2::WINDOW) {
-        if kernel.fills_lanes(picks.len()) {
-            verify_side_by_side(kernel, run.checks, picks, run.outcomes);
+        let jobs = picks.iter().filter_map(|&pick| {
+            let position = usize::from(pick);
+            // A check that is no job keeps the refusal its outcome began with.
+            Job::<S, TAG_BYTES>::new(position, run.checks.get(position)?, pads)
+        });
+        if kernel.fills_lanes::<S, BLOCK_BYTES, LANES>(picks.len()) {
+            verify_side_by_side(kernel, jobs, run.outcomes);
         } else {
-            let run = Run {
-                picks,
-                outcomes: &mut *run.outcomes,
-                ..run
-            };
-            run.each(|check| match Job::new(check) {
-                Some(job) => job.verify(),
-                None => Outcome::Forged,
-            });
+            for job in jobs {
+                let inner = job.pads.inner.digest(&[], job.message);
+                let tag = job.pads.outer.digest(tag_of::<TAG_BYTES>(&inner), &[]);
+                run.outcomes[job.position] = job.outcome(&tag);
+            }
         }
     }
 }
 
-/// Checks up to [`sha2::WINDOW`] picks: all inner digests, then all outer ones.
-fn verify_side_by_side(
+/// Checks up to [`sha2::WINDOW`] jobs: all inner digests, then all outer ones.
+fn verify_side_by_side<
+    'c,
+    S: State<BLOCK_BYTES, LANES> + 'c,
+    const BLOCK_BYTES: usize,
+    const LANES: usize,
+    const TAG_BYTES: usize,
+>(
     kernel: Kernel,
-    checks: &[Check<'_>],
-    picks: &[u8],
+    jobs: impl Iterator<Item = Job<'c, S, TAG_BYTES>>,
     outcomes: &mut [Outcome],
 ) {
-    let mut jobs = [None; sha2::WINDOW];
+    let mut slots = [const { None }; sha2::WINDOW];
     let mut count = 0;
-    for &pick in picks {
-        let position = usize::from(pick);
-        // A check that is no job keeps the refusal its outcome began with.
-        if let Some(job) = checks.get(position).and_then(Job::new) {
-            jobs[count] = Some((position, job));
-            count += 1;
-        }
+    for (slot, job) in slots.iter_mut().zip(jobs) {
+        *slot = Some(job);
+        count += 1;
     }
-    let job = |index: usize| jobs[index].expect("jobs are filled up to the count");
-    let mut inner = [[0; DIGEST_BYTES]; sha2::WINDOW];
-    let mut tags = [[0; DIGEST_BYTES]; sha2::WINDOW];
-    let each = |index| (&job(index).1.secret.inner, &[], job(index).1.message);
+    let job = |index: usize| {
+        slots[index]
+            .as_ref()
+            .expect("slots are filled up to the count")
+    };
+    let mut inner = [S::NO_DIGEST; sha2::WINDOW];
+    let each = |index| (&job(index).pads.inner, &[], job(index).message);
     sha2::digest_window(kernel, each, &mut inner[..count]);
-    let each = |index| (&job(index).1.secret.outer, &inner[index], &[][..]);
-    sha2::digest_window(kernel, each, &mut tags[..count]);
-    for (index, tag) in tags[..count].iter().enumerate() {
-        let (position, job) = job(index);
-        outcomes[position] = outcome(verify_slices_are_equal(tag, job.tag).is_ok());
+    let mut outer = [S::NO_DIGEST; sha2::WINDOW];
+    let each = |index| {
+        let inner: &[u8; TAG_BYTES] = tag_of(&inner[index]);
+        (&job(index).pads.outer, inner, &[][..])
+    };
+    sha2::digest_window(kernel, each, &mut outer[..count]);
+    for (index, tag) in outer[..count].iter().enumerate() {
+        outcomes[job(index).position] = job(index).outcome(tag);
     }
 }
 
-/// A check of HMAC-SHA-256 whose tag has the right length.
-#[derive(Clone, Copy)]
-struct Job<'c> {
-    secret: &'c Sha256Secret,
+/// A check whose secret fits and whose tag has the right length.
+struct Job<'c, S: Zeroize, const TAG_BYTES: usize> {
+    /// Where its outcome belongs.
+    position: usize,
+    pads: &'c Pads<S>,
     message: &'c [u8],
-    tag: &'c [u8; DIGEST_BYTES],
+    tag: &'c [u8; TAG_BYTES],
 }
 
-const DIGEST_BYTES: usize = 32;
+impl<'c, S: Zeroize, const TAG_BYTES: usize> Job<'c, S, TAG_BYTES> {
+    fn new(
+        position: usize,
+        check: &Check<'c>,
+        pads: fn(&Secret) -> Option<&Pads<S>>,
+    ) -> Option<Self> {
+        Some(Self {
+            position,
+            pads: pads(check.key.secret()?)?,
+            message: check.message,
+            tag: check.signature.try_into().ok()?,
+        })
+    }
 
-impl<'c> Job<'c> {
-    fn new(check: &Check<'c>) -> Option<Self> {
-        match check.key.secret()? {
-            Secret::Sha256(secret) => Some(Self {
-                secret,
-                message: check.message,
-                tag: check.signature.try_into().ok()?,
-            }),
-            Secret::Other(_) => None,
+    /// RFC 7515 §A.1.2 and RFC 7518 §3.2 ask for a comparison whose time tells nothing of the tag.
+    fn outcome(&self, digest: &impl AsRef<[u8]>) -> Outcome {
+        let tag: &[u8; TAG_BYTES] = tag_of(digest);
+        match verify_slices_are_equal(tag, self.tag) {
+            Ok(()) => Outcome::Genuine,
+            Err(_) => Outcome::Forged,
         }
     }
-
-    fn verify(self) -> Outcome {
-        let inner = self.secret.inner.digest_after(&[], self.message);
-        let tag = self.secret.outer.digest_after(&inner, &[]);
-        outcome(verify_slices_are_equal(&tag, self.tag).is_ok())
-    }
 }
 
-fn outcome(genuine: bool) -> Outcome {
-    if genuine {
-        Outcome::Genuine
-    } else {
-        Outcome::Forged
-    }
+/// The octets of a digest that count: all, but for SHA-384, which is cut from eight words (FIPS 180-4 §6.5).
+fn tag_of<const TAG_BYTES: usize>(digest: &impl AsRef<[u8]>) -> &[u8; TAG_BYTES] {
+    digest
+        .as_ref()
+        .first_chunk()
+        .expect("a tag is no longer than its digest")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::crypto::VerifyingKey;
+    use aws_lc_rs::hmac;
 
     fn bytes(length: usize, salt: usize) -> Vec<u8> {
         (0..length).map(|at| (at * 13 + salt * 29) as u8).collect()
     }
 
+    const SCHEMES: [(Scheme, hmac::Algorithm); 3] = [
+        (Scheme::HmacSha256, hmac::HMAC_SHA256),
+        (Scheme::HmacSha384, hmac::HMAC_SHA384),
+        (Scheme::HmacSha512, hmac::HMAC_SHA512),
+    ];
+
     /// Every kernel gives aws-lc-rs' verdict on tags of aws-lc-rs, and on those with a bit flipped. Secrets
     /// shorter than a block, a block long, and longer, which are hashed first (RFC 2104 §2).
     #[test]
     fn every_kernel_agrees_with_the_reference() {
-        let secrets: Vec<Vec<u8>> = [32, 33, 63, 64, 65, 200].map(|n| bytes(n, n)).into();
-        for kernel in Kernel::available() {
-            // 1 to 70 checks: alone, partial groups of 16 lanes, and beyond a window of 64.
-            for size in 1..=70 {
-                let cases: Vec<(VerifyingKey, Vec<u8>, Vec<u8>)> = (0..size)
+        let secrets = [64, 65, 127, 128, 129, 300].map(|length| bytes(length, length));
+        for (scheme, algorithm) in SCHEMES {
+            let signers = secrets.each_ref().map(|secret| {
+                let key = VerifyingKey::hmac(scheme, secret).unwrap();
+                (key, hmac::Key::new(algorithm, secret))
+            });
+            // Alone, partial groups of 8 and of 16 lanes, and to beyond a window of 64.
+            for size in (1..=20).chain([31, 32, 33, 63, 64, 65, 70]) {
+                let signed: Vec<(Vec<u8>, Vec<u8>)> = (0..size)
                     .map(|at| {
-                        let secret = &secrets[at % secrets.len()];
                         let message = bytes((at * 37 + size) % 400, at);
-                        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-                        let mut tag = hmac::sign(&key, &message).as_ref().to_vec();
+                        let (_, signer) = &signers[at % signers.len()];
+                        let mut tag = hmac::sign(signer, &message).as_ref().to_vec();
                         if at % 3 == 1 {
-                            tag[at % 32] ^= 1 << (at % 8);
+                            let length = tag.len();
+                            tag[at % length] ^= 1 << (at % 8);
                         }
                         if at % 17 == 2 {
                             tag.pop();
                         }
-                        let key = VerifyingKey::hmac(Scheme::HmacSha256, secret).unwrap();
-                        (key, message, tag)
+                        (message, tag)
                     })
                     .collect();
-                let checks: Vec<Check<'_>> = cases
-                    .iter()
-                    .map(|(key, message, signature)| Check {
-                        key,
+                let checks: Vec<Check<'_>> = (0..)
+                    .zip(&signed)
+                    .map(|(at, (message, signature))| Check {
+                        key: &signers[at % signers.len()].0,
                         message,
                         signature,
                     })
                     .collect();
-                let picks: Vec<u8> = (0..size as u8).collect();
-                let mut outcomes = vec![Outcome::Forged; size];
-                let run = Run {
-                    checks: &checks,
-                    picks: &picks,
-                    outcomes: &mut outcomes,
-                };
-                verify_sha256(kernel, run);
-                for (at, outcome) in outcomes.into_iter().enumerate() {
-                    let genuine = at % 3 != 1 && at % 17 != 2;
-                    assert_eq!(
-                        outcome == Outcome::Genuine,
-                        genuine,
-                        "{kernel:?} {at} of {size}"
-                    );
+                for kernel in Kernel::available() {
+                    let outcomes = run(kernel, scheme, &checks);
+                    for (at, outcome) in outcomes.into_iter().enumerate() {
+                        let genuine = at % 3 != 1 && at % 17 != 2;
+                        let expected = match genuine {
+                            true => Outcome::Genuine,
+                            false => Outcome::Forged,
+                        };
+                        assert_eq!(outcome, expected, "{scheme:?} {kernel:?} {at} of {size}");
+                    }
                 }
             }
         }
+    }
+
+    /// Every length to beyond four blocks, so that padding falls in every place, in full lanes and alone.
+    #[test]
+    fn every_length_of_a_message() {
+        for (scheme, algorithm) in SCHEMES {
+            let secret = bytes(64, 1);
+            let key = VerifyingKey::hmac(scheme, &secret).unwrap();
+            let signer = hmac::Key::new(algorithm, &secret);
+            let signed: Vec<(Vec<u8>, hmac::Tag)> = (0..530)
+                .map(|length| bytes(length, length))
+                .map(|message| (message.clone(), hmac::sign(&signer, &message)))
+                .collect();
+            let checks: Vec<Check<'_>> = signed
+                .iter()
+                .map(|(message, tag)| Check {
+                    key: &key,
+                    message,
+                    signature: tag.as_ref(),
+                })
+                .collect();
+            for kernel in Kernel::available() {
+                for checks in checks.chunks(16) {
+                    let outcomes = run(kernel, scheme, checks);
+                    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Genuine));
+                }
+            }
+        }
+    }
+
+    /// Checks V-26. A tag that differs in any one bit is refused, the first like the last.
+    #[test]
+    fn every_bit_of_a_tag_counts() {
+        for (scheme, algorithm) in SCHEMES {
+            let secret = bytes(64, 2);
+            let key = VerifyingKey::hmac(scheme, &secret).unwrap();
+            let tag = hmac::sign(&hmac::Key::new(algorithm, &secret), b"message");
+            let tags: Vec<Vec<u8>> = (0..tag.as_ref().len() * 8)
+                .map(|bit| {
+                    let mut tag = tag.as_ref().to_vec();
+                    tag[bit / 8] ^= 1 << (bit % 8);
+                    tag
+                })
+                .collect();
+            let checks: Vec<Check<'_>> = tags
+                .iter()
+                .map(|signature| Check {
+                    key: &key,
+                    message: b"message",
+                    signature,
+                })
+                .collect();
+            for kernel in Kernel::available() {
+                for checks in checks.chunks(100) {
+                    let outcomes = run(kernel, scheme, checks);
+                    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Forged));
+                }
+            }
+        }
+    }
+
+    fn run(kernel: Kernel, scheme: Scheme, checks: &[Check<'_>]) -> Vec<Outcome> {
+        let picks: Vec<u8> = (0..checks.len() as u8).collect();
+        let mut outcomes = vec![Outcome::Forged; checks.len()];
+        let run = Run {
+            checks,
+            picks: &picks,
+            outcomes: &mut outcomes,
+        };
+        verify_run_by(kernel, scheme, run);
+        outcomes
     }
 }

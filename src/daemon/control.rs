@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// The running thread.
 pub(super) struct Control {
@@ -71,7 +72,7 @@ impl Control {
         })?;
         let admin = Admin {
             readiness,
-            reload: Arc::new(move || reloader.reload()),
+            reload: Arc::new(move || Box::pin(reload_aside(Arc::clone(&reloader)))),
             hosts: Arc::default(),
         };
         let context = Context {
@@ -93,6 +94,19 @@ impl Control {
         // A panic there was reported when it happened.
         let _ = self.thread.join();
     }
+}
+
+/// Reloads on a thread of its own: it reads files, and the control thread has signals and a watchdog to mind.
+async fn reload_aside(reloader: Arc<Reloader>) -> Result<String, String> {
+    let (done, outcome) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("jotd-reload".to_owned())
+        // Nobody may be listening any more; the reload has then still been logged and counted.
+        .spawn(move || done.send(reloader.reload()))
+        .map_err(|cause| format!("no thread could be started to reload: {cause}\n"))?;
+    outcome
+        .await
+        .unwrap_or_else(|_| Err("the reload stopped half-way; the log says why\n".to_owned()))
 }
 
 /// What a signal asks for.

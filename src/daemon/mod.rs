@@ -244,8 +244,8 @@ pub fn run(config: Config, load: Load, on_ready: impl FnOnce(&Daemon)) -> Result
         io_cpus = ?daemon.config.threads.io,
         verify_cpus = ?daemon.config.threads.verify,
         socket = ?daemon.config.listen.socket.as_ref().map(|socket| &socket.path),
-        http = ?daemon.addresses.http,
-        admin = ?daemon.addresses.admin,
+        http = daemon.addresses.http.map(tracing::field::display),
+        admin = daemon.addresses.admin.map(tracing::field::display),
         "ready"
     );
     notify::ready(&status);

@@ -291,7 +291,7 @@ mod tests {
         for (prefix, unused_bits) in [("", 4), ("A", 4), ("AA", 2), ("AAA", 0)] {
             for (sextet, &last) in ALPHABET.iter().enumerate() {
                 let text = format!("AAAAAAAA{prefix}{}", char::from(last));
-                let fits = prefix.len() != 0 && sextet % (1 << unused_bits) == 0;
+                let fits = !prefix.is_empty() && sextet % (1 << unused_bits) == 0;
                 assert_eq!(rule(&text) == "accepted", fits, "{text}");
             }
         }

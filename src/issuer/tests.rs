@@ -64,7 +64,7 @@ fn every_algorithm_mints_what_its_public_key_verifies() {
     }
 }
 
-/// Checks I-01: there is no way to ask for an unsigned token.
+/// Checks I-01. There is no way to ask for an unsigned token.
 #[test]
 fn none_is_no_algorithm() {
     for name in ["none", "None", "NONE", ""] {
@@ -92,7 +92,7 @@ fn a_key_serves_the_algorithm_it_names_and_no_other() {
     }
 }
 
-/// Checks I-02: a key that could serve several algorithms is not used until one is named.
+/// Checks I-02. A key that could serve several algorithms is not used until one is named.
 #[test]
 fn a_key_without_alg_is_pinned_by_its_kind_or_not_at_all() {
     for key in keys() {
@@ -373,7 +373,7 @@ fn sample(algorithm: Algorithm) -> SigningKey {
     SigningKey::new(algorithm, &key.unwrap().jwk).unwrap()
 }
 
-/// Checks I-01: the printed examples of RFC 7520 §4 and RFC 8037 §A.4 verify, and those whose signatures are
+/// Checks I-01. The printed examples of RFC 7520 §4 and RFC 8037 §A.4 verify, and those whose signatures are
 /// deterministic come out octet for octet.
 #[test]
 fn the_examples_of_the_rfcs() {

@@ -12,6 +12,9 @@ mod header;
 mod inspect;
 mod jwk;
 
+#[cfg(test)]
+mod tests;
+
 pub use algorithm::Algorithm;
 pub use claims::{Claims, NumericDate};
 pub use compact::CompactJws;

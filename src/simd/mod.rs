@@ -7,18 +7,36 @@
 
 /// Proof that the CPU has AVX-512 F and BW, and that the operating system keeps their registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx512(());
+pub struct Avx512(Witness);
+
+/// Where there is no AVX-512 at all, there is no value of its witness either.
+#[cfg(target_arch = "x86_64")]
+type Witness = ();
+#[cfg(not(target_arch = "x86_64"))]
+type Witness = std::convert::Infallible;
 
 impl Avx512 {
     /// The proof, if this CPU can give it.
     #[must_use]
+    #[cfg(target_arch = "x86_64")]
     pub fn detect() -> Option<Self> {
         // std asks CPUID and XGETBV once a process and remembers the answer.
-        #[cfg(target_arch = "x86_64")]
         let present = std::arch::is_x86_feature_detected!("avx512f")
             && std::arch::is_x86_feature_detected!("avx512bw");
-        #[cfg(not(target_arch = "x86_64"))]
-        let present = false;
         present.then_some(Self(()))
+    }
+
+    /// The proof, which this architecture never gives.
+    #[must_use]
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Option<Self> {
+        None
+    }
+
+    /// What follows from a proof that cannot be given: anything. It stands where the instructions cannot even
+    /// be written.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn impossible(self) -> ! {
+        match self.0 {}
     }
 }

@@ -54,12 +54,31 @@ impl Held {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
+impl Held {
+    /// How much is taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes more until it is this much; false, and nothing is taken, where there is no room.
+    #[must_use]
+    pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
+        bytes <= self.bytes || self.add(bytes - self.bytes)
+    }
+
+    /// Gives all back.
+    pub(super) fn release(&mut self) {
         if self.bytes > 0 {
             self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
             PROCESS_BYTES.fetch_sub(self.bytes, Ordering::Relaxed);
+            self.bytes = 0;
         }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -34,7 +34,7 @@ pub struct UnixRule {
 pub struct Terms {
     /// Most work queued for this peer, in nanoseconds of estimated cost; `None` for the engine's default.
     pub queue_cost_ns_max: Option<u64>,
-    /// Most open connections; `None` for [`Limits::connections_per_peer_max`].
+    /// Most open connections; `None` for [`Limits::connections_per_peer_max`], 0 to refuse the peer.
     pub connections_max: Option<usize>,
     /// The request policy of a question that names none; `None` for no narrowing.
     pub policy_default: Option<Box<str>>,
@@ -171,6 +171,9 @@ impl Peers {
         terms: Arc<Terms>,
         transport: &'static str,
     ) -> Result<Admission, Refused> {
+        if terms.connections_max == Some(0) {
+            return Err(Refused::PeerRefused);
+        }
         let own_max = terms.connections_max.unwrap_or(usize::MAX);
         let own_max = own_max.min(self.limits.connections_per_peer_max);
         let mut table = self.lock();
@@ -358,5 +361,53 @@ impl std::fmt::Display for Identity {
             Self::Address(IpAddr::V6(network)) => write!(f, "{network}/64"),
             Self::Address(address) => write!(f, "{address}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(address: &str) -> String {
+        Identity::of(address.parse().expect("an address")).to_string()
+    }
+
+    #[test]
+    fn an_ipv6_host_is_one_peer_whatever_address_of_its_network_it_takes() {
+        assert_eq!(identity("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(identity("2001:db8:1:2::9"), identity("2001:db8:1:2:ffff::"));
+        assert_ne!(identity("2001:db8:1:2::9"), identity("2001:db8:1:3::9"));
+        assert_eq!(identity("192.0.2.1"), "192.0.2.1");
+        assert_eq!(identity("::ffff:192.0.2.1"), identity("192.0.2.1"));
+        assert_ne!(identity("192.0.2.1"), identity("192.0.2.2"));
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_decides_and_no_rules_let_everybody_in() {
+        let named = |name: &str| Terms {
+            policy_default: Some(name.into()),
+            ..Terms::default()
+        };
+        let rule = |uid, gid, name| UnixRule {
+            uid,
+            gid,
+            terms: named(name),
+        };
+        let rules = Rules::new(vec![
+            rule(Some(1), Some(10), "both"),
+            rule(Some(1), None, "user"),
+            rule(None, Some(10), "group"),
+        ]);
+        let fits = |uid, gid| {
+            let terms = rules.for_user(uid, gid)?;
+            terms.policy_default.clone()
+        };
+        assert_eq!(fits(1, 10).as_deref(), Some("both"));
+        assert_eq!(fits(1, 11).as_deref(), Some("user"));
+        assert_eq!(fits(2, 10).as_deref(), Some("group"));
+        assert!(rules.for_user(2, 11).is_none());
+        // Not even root is let in where rules name others.
+        assert!(rules.for_user(0, 0).is_none());
+        assert!(Rules::default().for_user(2, 11).is_some());
     }
 }

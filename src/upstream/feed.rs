@@ -27,9 +27,6 @@ pub struct Feed {
     pub source: Source,
 }
 
-/// Shortest time between two fetches of one issuer's keys, whatever tokens or headers ask for.
-const FETCH_INTERVAL_MIN: Duration = Duration::from_secs(10);
-
 /// Shortest time that a server may ask us to come back after.
 const FRESH_MIN: Duration = Duration::from_secs(30);
 
@@ -231,7 +228,7 @@ async fn follow_remote(
             () = nudge.notified() => {
                 // However many tokens ask, it is one fetch, and not before its time.
                 let passed = clock::since_boot().saturating_sub(began);
-                tokio::time::sleep(FETCH_INTERVAL_MIN.saturating_sub(passed)).await;
+                tokio::time::sleep(remote.refetch_min.saturating_sub(passed)).await;
             }
         }
     }
@@ -268,6 +265,7 @@ mod tests {
         Remote {
             endpoint: Endpoint::Jwks("https://idp.example/jwks".parse().expect("a URL")),
             refresh: Duration::from_secs(refresh_seconds),
+            refetch_min: crate::upstream::REFETCH_MIN,
             timeout: Duration::from_secs(5),
             ca_file: None,
             allow_redirect: false,

@@ -12,7 +12,7 @@ mod watch;
 
 pub use feed::Feed;
 pub use source::{
-    Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, Remote, Source, pin,
+    Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,
 };
 pub use uri::{UriFault, check_uri, is_public};
 

@@ -34,6 +34,8 @@ pub struct Remote {
     pub endpoint: Endpoint,
     /// Time between fetches, where the answer does not ask for sooner.
     pub refresh: Duration,
+    /// Shortest time between two fetches, however many tokens name keys that we do not have.
+    pub refetch_min: Duration,
     /// Time for one whole fetch.
     pub timeout: Duration,
     /// Authorities to trust instead of the system's.
@@ -45,6 +47,9 @@ pub struct Remote {
     /// Whether the host may be loopback over plain HTTP.
     pub allow_insecure_loopback: bool,
 }
+
+/// Default for [`Remote::refetch_min`]: an unknown `kid` costs an issuer one request each 10 s at most.
+pub const REFETCH_MIN: Duration = Duration::from_secs(10);
 
 /// What to ask for a JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]

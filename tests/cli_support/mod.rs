@@ -70,7 +70,9 @@ impl Bench {
         let key = SigningKey::generate(algorithm, None).expect("keys can be made");
         let json = match key.public_jwk() {
             Some(public) => public,
-            None => danger::to_private_jwk(&key).expect("it is private").to_string(),
+            None => danger::to_private_jwk(&key)
+                .expect("it is private")
+                .to_string(),
         };
         self.write(&format!("{name}.json"), format!("{{\"keys\":[{json}]}}"));
         key

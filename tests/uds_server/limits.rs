@@ -179,3 +179,52 @@ async fn a_client_that_dies_mid_batch_leaves_nothing_behind() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn exceptional_frames_of_many_connections_wait_for_each_other_and_nobody_else_does() {
+    let house = House::with(impatient(), Vec::new()).await;
+    // Twelve times nearly 4 MiB, of which a peer may make us hold 16: the rest is not even read, and when
+    // those that were do not go on, their time is over.
+    let frame = asking(1, &vec!["x".repeat(15 * 1024); 270]);
+    let mut stuck = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let mut raw = house.raw().await;
+        let unfinished = frame[..frame.len() - 1].to_vec();
+        stuck.spawn(async move {
+            let (mut from_daemon, mut to_daemon) = raw.stream.split();
+            let mut said = Vec::new();
+            let read = within(from_daemon.read_to_end(&mut said));
+            let (_, _) = tokio::join!(to_daemon.write_all(&unfinished), read);
+            said
+        });
+    }
+    let client = house.client().await;
+    for number in 0..20 {
+        let verdicts = within(client.verify(&[good_number(number)], &Want::Verdict)).await;
+        assert_eq!(words(&verdicts.unwrap()), ["valid"]);
+    }
+    while let Some(said) = stuck.join_next().await {
+        let said = said.unwrap();
+        let report = jotd::transport::wire::FaultReport::decode(&said).unwrap();
+        assert_eq!(report.code, FaultCode::TooSlow as u16);
+    }
+    // The budget came back: a whole frame of that size is answered.
+    let mut raw = house.raw().await;
+    raw.send(&frame).await;
+    assert_eq!(words(&raw.verdicts().await.1), ["malformed"; 270]);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_idle_and_gave_its_buffers_back_works_on() {
+    let house = House::open().await;
+    let mut raw = house.raw().await;
+    let tokens: Vec<_> = (0..64).map(good_number).collect();
+    for request_id in 0..20 {
+        raw.send(&asking(request_id, &tokens)).await;
+        assert_eq!(raw.verdicts().await.0, request_id);
+    }
+    // The daemon looks every second whether a connection is idle.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    raw.send(&asking(99, &tokens)).await;
+    assert_eq!(words(&raw.verdicts().await.1), ["valid"; 64]);
+}

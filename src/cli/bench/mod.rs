@@ -147,7 +147,7 @@ fn rows(
         figures,
     };
     let mut rows = Vec::new();
-    for kernel in subject::kernels() {
+    for kernel in subject::kernels(subject.algorithm().scheme()) {
         let mut contender = subject.contender(kernel, batch)?;
         let mut reference = subject.reference(batch)?;
         let figures = measure::beside(&mut contender, &mut reference, batch, plan);

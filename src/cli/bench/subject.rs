@@ -3,7 +3,7 @@
 use super::reference::Reference;
 use crate::cli::exit::Failure;
 use jotd::clock::{Clock, Now};
-use jotd::crypto::{self, Check, Outcome, VerifyingKey};
+use jotd::crypto::{self, Check, Outcome, Scheme, VerifyingKey, sha2};
 use jotd::issuer::{Claims, SigningKey, danger};
 use jotd::jose::{Algorithm, CompactJws, Jwk, JwkSet};
 use jotd::keys::{KeySet, Owner};
@@ -26,12 +26,23 @@ pub(super) struct Kernel {
     verify: fn(&[Check<'_>], &mut Vec<Outcome>),
 }
 
-/// The kernels of this build that this CPU can run.
-pub(super) fn kernels() -> Vec<Kernel> {
+/// The kernels of this build that this CPU can run for a scheme.
+pub(super) fn kernels(scheme: Scheme) -> Vec<Kernel> {
     vec![Kernel {
-        name: "aws-lc",
+        name: kernel_name(scheme),
         verify: crypto::verify_batch,
     }]
+}
+
+/// Who does the work behind `verify_batch`. Batches too small for the lanes run one by one in either case.
+fn kernel_name(scheme: Scheme) -> &'static str {
+    if !scheme.is_hmac() {
+        return "aws-lc";
+    }
+    match sha2::Kernel::best() {
+        sha2::Kernel::Single => "portable",
+        lanes => lanes.name(),
+    }
 }
 
 /// Tokens of one algorithm with their keys.
@@ -278,7 +289,7 @@ mod tests {
         // Two keys, so that a token checked with its neighbour's key would be seen.
         for algorithm in [Algorithm::Hs256, Algorithm::Es256, Algorithm::EdDsa] {
             let subject = Subject::new(algorithm, 2, 4).expect("keys and tokens are made");
-            for kernel in kernels() {
+            for kernel in kernels(algorithm.scheme()) {
                 subject.contender(kernel, 4).expect("the kernel agrees")();
             }
             subject.reference(4).expect("the library agrees")();

@@ -1,10 +1,8 @@
 //! Which code digests a window of messages: one after the other, or side by side in vector lanes.
 #![forbid(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
-use super::avx512;
 use super::padded::Padded;
-use super::{State, WINDOW, compress256};
+use super::{State, WINDOW};
 use crate::simd;
 
 /// A way to digest many messages. Holding a value means that this CPU can do it.
@@ -13,14 +11,14 @@ use crate::simd;
 pub enum Kernel {
     /// One message after the other, with the CPU's SHA instructions where it has them.
     Single,
-    /// Sixteen messages side by side.
+    /// Sixteen messages side by side in SHA-256, eight in SHA-512.
     Avx512(simd::Avx512),
 }
 
 /// A message on its way through the compression function.
-pub(super) struct Lane<'a> {
-    pub(super) state: State,
-    pub(super) message: Padded<'a>,
+pub(in crate::crypto) struct Lane<'a, S, const BLOCK_BYTES: usize> {
+    pub(super) state: S,
+    pub(super) message: Padded<'a, BLOCK_BYTES>,
 }
 
 impl Kernel {
@@ -49,27 +47,31 @@ impl Kernel {
 
     /// Whether so many messages are worth taking side by side.
     #[must_use]
-    pub(in crate::crypto) fn fills_lanes(self, messages: usize) -> bool {
+    pub(in crate::crypto) fn fills_lanes<S, const BLOCK_BYTES: usize, const LANES: usize>(
+        self,
+        messages: usize,
+    ) -> bool
+    where
+        S: State<BLOCK_BYTES, LANES>,
+    {
         match self {
             Self::Single => false,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => messages >= avx512::LANES_MIN,
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512(_) => false,
+            Self::Avx512(_) => messages >= S::LANES_MIN,
         }
     }
 
     /// Digests each message of a window into its place. `lane` makes the message at an index, which may
     /// happen more than once.
-    pub(super) fn digest_window<'a>(
+    pub(super) fn digest_window<'a, S, const BLOCK_BYTES: usize, const LANES: usize>(
         self,
-        lane: impl Fn(usize) -> Lane<'a>,
+        lane: impl Fn(usize) -> Lane<'a, S, BLOCK_BYTES>,
         block_count: impl Fn(usize) -> usize,
-        digests: &mut [[u8; 32]],
-    ) {
+        digests: &mut [S::Digest],
+    ) where
+        S: State<BLOCK_BYTES, LANES>,
+    {
         match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(cpu) if self.fills_lanes(digests.len()) => {
+            Self::Avx512(cpu) if self.fills_lanes::<S, BLOCK_BYTES, LANES>(digests.len()) => {
                 digest_side_by_side(cpu, lane, block_count, digests);
             }
             _ => {
@@ -81,39 +83,35 @@ impl Kernel {
     }
 }
 
-impl<'a> Lane<'a> {
-    pub(super) fn new(state: State, message: Padded<'a>) -> Self {
-        Self { state, message }
-    }
-
+impl<S, const BLOCK_BYTES: usize> Lane<'_, S, BLOCK_BYTES> {
     /// The digest, when the blocks before an index are in the state already.
-    pub(super) fn digest_from(&mut self, block: usize) -> [u8; 32] {
+    pub(super) fn digest_from<const LANES: usize>(&mut self, block: usize) -> S::Digest
+    where
+        S: State<BLOCK_BYTES, LANES>,
+    {
         if block == 0 {
             for blocks in self.message.runs() {
-                compress256(&mut self.state, blocks);
+                self.state.compress(blocks);
             }
         } else {
             for block in (block..).map_while(|index| self.message.block(index)) {
-                compress256(&mut self.state, std::slice::from_ref(block));
+                self.state.compress(std::slice::from_ref(block));
             }
         }
-        let mut digest = [0; 32];
-        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(self.state) {
-            *bytes = word.to_be_bytes();
-        }
-        digest
+        self.state.to_digest()
     }
 }
 
 /// Groups messages of like length, so that lanes end together, and takes each group side by side as long as
 /// enough of its lanes are at work. What is left of the longest ends alone.
-#[cfg(target_arch = "x86_64")]
-fn digest_side_by_side<'a>(
+fn digest_side_by_side<'a, S, const BLOCK_BYTES: usize, const LANES: usize>(
     cpu: simd::Avx512,
-    lane: impl Fn(usize) -> Lane<'a>,
+    lane: impl Fn(usize) -> Lane<'a, S, BLOCK_BYTES>,
     block_count: impl Fn(usize) -> usize,
-    digests: &mut [[u8; 32]],
-) {
+    digests: &mut [S::Digest],
+) where
+    S: State<BLOCK_BYTES, LANES>,
+{
     // Longest first. An index takes the low byte, so that a plain sort of words keeps them together.
     let mut order = [0usize; WINDOW];
     let order = &mut order[..digests.len()];
@@ -124,8 +122,8 @@ fn digest_side_by_side<'a>(
     for slot in &mut *order {
         *slot = (usize::MAX - *slot) & 0xff;
     }
-    for group in order.chunks(avx512::LANES) {
-        let together = group.get(avx512::LANES_MIN - 1);
+    for group in order.chunks(LANES) {
+        let together = group.get(S::LANES_MIN - 1);
         let blocks = together.map_or(0, |&shortest| block_count(shortest));
         if blocks == 0 {
             for &index in group {
@@ -134,9 +132,9 @@ fn digest_side_by_side<'a>(
             continue;
         }
         // Lanes that the group does not fill repeat its last message, and their digest is dropped.
-        let mut lanes: [Lane<'_>; avx512::LANES] =
+        let mut lanes: [Lane<'_, S, BLOCK_BYTES>; LANES] =
             std::array::from_fn(|at| lane(group[at.min(group.len() - 1)]));
-        avx512::compress_side_by_side(cpu, &mut lanes, blocks);
+        S::compress_side_by_side(cpu, &mut lanes, blocks);
         for (&index, lane) in group.iter().zip(&mut lanes) {
             digests[index] = lane.digest_from(blocks);
         }

@@ -1,33 +1,32 @@
-//! A message as the blocks that SHA-256 compresses, padding included, its middle borrowed and not copied.
+//! A message as the blocks that SHA-2 compresses, padding included, its middle borrowed and not copied.
 #![forbid(unsafe_code)]
 
-/// Bytes in a block (FIPS 180-4 §6.2).
-pub(super) const BLOCK_BYTES: usize = 64;
-
-/// A block of a message.
-pub(super) type Block = [u8; BLOCK_BYTES];
-
-/// Where the eight bytes of the length begin in the last block.
-const LENGTH_AT: usize = BLOCK_BYTES - size_of::<u64>();
-
 /// How many blocks a message of this length makes: its bytes, a one bit, and the length.
-pub(super) fn block_count(message_bytes: usize) -> usize {
-    (message_bytes + 1 + size_of::<u64>()).div_ceil(BLOCK_BYTES)
+pub(super) fn block_count<const BLOCK_BYTES: usize>(message_bytes: usize) -> usize {
+    (message_bytes + 1 + length_bytes(BLOCK_BYTES)).div_ceil(BLOCK_BYTES)
 }
 
-/// A padded message (FIPS 180-4 §5.1.1).
-pub(super) struct Padded<'a> {
+/// Bytes of the length at the end of the last block: two words, an eighth of a block.
+const fn length_bytes(block_bytes: usize) -> usize {
+    block_bytes / 8
+}
+
+/// A padded message (FIPS 180-4 §5.1).
+pub(super) struct Padded<'a, const BLOCK_BYTES: usize> {
     /// The first block, where a prefix and the message's beginning share it.
-    head: Option<Block>,
+    head: Option<[u8; BLOCK_BYTES]>,
     /// Whole blocks of the message.
-    middle: &'a [Block],
+    middle: &'a [[u8; BLOCK_BYTES]],
     /// The last bytes with the padding.
-    tail: [Block; 2],
+    tail: [[u8; BLOCK_BYTES]; 2],
     /// One or two.
     tail_blocks: usize,
 }
 
-impl<'a> Padded<'a> {
+impl<'a, const BLOCK_BYTES: usize> Padded<'a, BLOCK_BYTES> {
+    /// Where the length begins in the last block.
+    const LENGTH_AT: usize = BLOCK_BYTES - length_bytes(BLOCK_BYTES);
+
     /// Pads `prefix || message`, which follow `absorbed_bytes` that are in the state already.
     pub(super) fn new<const PREFIX_BYTES: usize>(
         absorbed_bytes: usize,
@@ -63,9 +62,11 @@ impl<'a> Padded<'a> {
             }
         };
         bytes[tail_bytes] = 0x80;
-        let tail_blocks = if tail_bytes < LENGTH_AT { 1 } else { 2 };
+        let tail_blocks = if tail_bytes < Self::LENGTH_AT { 1 } else { 2 };
         let bits = 8 * (absorbed_bytes + PREFIX_BYTES + message.len()) as u64;
-        tail[tail_blocks - 1][LENGTH_AT..].copy_from_slice(&bits.to_be_bytes());
+        // The length's upper bytes, eight of SHA-512's sixteen, are zero already: no message is so long.
+        tail[tail_blocks - 1][BLOCK_BYTES - size_of::<u64>()..]
+            .copy_from_slice(&bits.to_be_bytes());
         Self {
             head,
             middle,
@@ -75,7 +76,7 @@ impl<'a> Padded<'a> {
     }
 
     /// The block at an index, or `None` past the last.
-    pub(super) fn block(&self, index: usize) -> Option<&Block> {
+    pub(super) fn block(&self, index: usize) -> Option<&[u8; BLOCK_BYTES]> {
         let index = match &self.head {
             Some(head) if index == 0 => return Some(head),
             Some(_) => index - 1,
@@ -88,7 +89,7 @@ impl<'a> Padded<'a> {
     }
 
     /// All blocks in order, in runs that lie together.
-    pub(super) fn runs(&self) -> [&[Block]; 3] {
+    pub(super) fn runs(&self) -> [&[[u8; BLOCK_BYTES]]; 3] {
         [
             self.head.as_slice(),
             self.middle,

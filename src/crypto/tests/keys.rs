@@ -186,7 +186,7 @@ fn coordinates_have_the_length_of_the_curve_and_are_reduced() {
     );
 }
 
-/// Checks V-14: a key is pinned to one scheme, of its own kind.
+/// Checks V-14. A key is pinned to one scheme, of its own kind.
 #[test]
 fn material_fits_the_schemes_of_its_kind_only() {
     let n = modulus(2048);
@@ -215,7 +215,7 @@ fn material_fits_the_schemes_of_its_kind_only() {
     assert_eq!(error, Some(KeyError::WrongKind));
 }
 
-/// Checks V-14, V-15: the classic confusion. An attacker signs with HMAC under the public key's bytes, in
+/// Checks V-14, V-15. The classic confusion. An attacker signs with HMAC under the public key's bytes, in
 /// every form those are published in; the key stays what it is, whatever the signature looks like.
 #[test]
 fn a_public_key_never_serves_as_a_secret() {

@@ -70,7 +70,7 @@ fn ecdsa_p1363() {
     }
 }
 
-/// Checks V-22: the very same signatures in DER are refused.
+/// Checks V-22. The very same signatures in DER are refused.
 #[test]
 fn ecdsa_der_is_refused() {
     use ecdsa::TestName::*;

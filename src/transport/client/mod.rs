@@ -368,3 +368,6 @@ fn take_frame(frame: &[u8], shared: &Shared) -> Result<(), ClientError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod outbox;
+mod patience;
 mod refusal;
+mod session;
 
 use super::peers::{Peers, Refused};
 use super::sniff::{Opening, Replayed, sniff};

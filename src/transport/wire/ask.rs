@@ -14,6 +14,7 @@ use super::{Fault, FaultCode, FrameKind, HEAD_BYTES, Head};
 use crate::limits::{JSON_MEMBERS_MAX, JSON_NAME_BYTES_MAX};
 use crate::verify::Want;
 use bytes::Bytes;
+use std::fmt;
 
 /// Bytes of a VERIFY frame before its token lengths.
 const FIXED_BYTES: usize = HEAD_BYTES + 16;
@@ -50,7 +51,7 @@ pub struct Ask<'a> {
 }
 
 /// The tokens of a decoded VERIFY frame, borrowed from it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Tokens<'a> {
     lengths: &'a [u8],
     bytes: &'a [u8],
@@ -276,6 +277,13 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Tokens are secrets: their number is all that is printed.
+impl fmt::Debug for Tokens<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({})", self.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,6 +331,16 @@ mod tests {
         assert_eq!(slices, [&b"a.b.c"[..], b"d.e.f"]);
         let inside = frame.as_ptr_range();
         assert!(slices.iter().all(|slice| inside.contains(&slice.as_ptr())));
+    }
+
+    /// Checks V-40.
+    #[test]
+    fn a_decoded_frame_prints_no_token() {
+        let frame = frame_of(&full(), &["secret.secret.secret"]);
+        let printed = format!("{:?}", decode(&frame).expect("our own frame"));
+        assert!(printed.contains("Tokens(1)"), "{printed}");
+        assert!(!printed.contains("secret"), "{printed}");
+        assert!(!printed.contains(&format!("{:?}", b"secret")), "{printed}");
     }
 
     #[test]

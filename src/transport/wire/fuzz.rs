@@ -79,7 +79,7 @@ fn signer(nth: u8) -> Signer {
         issuer: "i".repeat(usize::from(nth)).into(),
         tenant: "default".into(),
         alg: "ES256",
-        kid: (nth % 3 != 0).then(|| "k".repeat(usize::from(nth / 3)).into()),
+        kid: (!nth.is_multiple_of(3)).then(|| "k".repeat(usize::from(nth / 3)).into()),
     }
 }
 

@@ -9,6 +9,7 @@ mod bytes;
 mod fault;
 mod frame;
 mod hello;
+mod remote;
 mod verdicts;
 
 #[doc(hidden)]
@@ -20,9 +21,8 @@ pub use ask::{Ask, Tokens, TooLong};
 pub use fault::{Fault, FaultCode, FaultReport};
 pub use frame::{FrameKind, Framing, HEAD_BYTES, Head, encode_bare, next_frame};
 pub use hello::{FEATURES, HELLO_BYTES, HELLO_BYTES_MAX, Hello, MAGIC, VERSION};
-pub use verdicts::{
-    RemoteSigner, RemoteVerdict, Standing, VerdictRecord, Verdicts, encode_verdicts,
-};
+pub use remote::{RemoteSigner, RemoteVerdict, VerdictRecord, Verdicts};
+pub use verdicts::{Standing, encode_verdicts};
 
 /// Bytes that do not follow `docs/protocol.md`. The text names the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -339,7 +339,7 @@ fn describe_verdict(verdict: &RemoteVerdict) -> Value {
             "tenant": signer.tenant,
             "alg": signer.alg,
             "kid": signer.kid,
-            "claims": claims.as_deref().map(String::from_utf8_lossy),
+            "claims": claims.as_bytes().map(String::from_utf8_lossy),
             "expires_at": expires_at,
             "expires_in": expires_in,
             "cached": cached,

@@ -1,33 +1,20 @@
-//! The SHA-256 compression function on sixteen messages at once: word `i` of every lane in one register.
-//!
-//! Each lane is a message of its own, and no instruction mixes lanes but the two that turn blocks into
-//! columns of words. A lane whose message has ended keeps its state.
-#![allow(
-    unsafe_code,
-    reason = "the entry into code compiled for AVX-512, and its loads and stores"
-)]
+//! The SHA-256 compression function on sixteen messages at once.
+#![allow(unsafe_code, reason = "vector loads and stores")]
 
-use super::lanes::Lane;
-use super::padded::Block;
-use crate::simd::Avx512;
+use super::{CHOOSE, MAJORITY, PARITY, quarters};
+use crate::crypto::sha2::Sha256State;
+use crate::crypto::sha2::lanes::Lane;
 use std::arch::x86_64::*;
 
 /// Messages side by side.
-pub(super) const LANES: usize = 16;
+const LANES: usize = 16;
 
-/// Fewest lanes worth the trouble: below, the SHA instructions are faster one message after the other. Sixteen
-/// lanes take about the time of eight single blocks, however few are in use.
-pub(super) const LANES_MIN: usize = 8;
+type Lanes<'a> = [Lane<'a, Sha256State, 64>; LANES];
 
 /// Compresses the first `blocks` blocks of each lane's message into its state; a lane with fewer takes all of
 /// its own.
-pub(super) fn compress_side_by_side(_cpu: Avx512, lanes: &mut [Lane<'_>; LANES], blocks: usize) {
-    // SAFETY: `compress` asks for AVX-512 F and BW, which `_cpu` proves.
-    unsafe { compress(lanes, blocks) }
-}
-
 #[target_feature(enable = "avx512f,avx512bw")]
-fn compress(lanes: &mut [Lane<'_>; LANES], blocks: usize) {
+pub(super) fn compress(lanes: &mut Lanes<'_>, blocks: usize) {
     let mut state = load_states(lanes);
     for index in 0..blocks {
         let mut working: __mmask16 = 0;
@@ -96,11 +83,6 @@ fn rounds(state: &[__m512i; 8], mut w: [__m512i; 16]) -> [__m512i; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// Truth tables of three inputs for `vpternlogd`: bit `4x + 2y + z` is the function's value.
-const CHOOSE: i32 = 0xca;
-const MAJORITY: i32 = 0xe8;
-const PARITY: i32 = 0x96;
-
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn big_sigma_0(x: __m512i) -> __m512i {
@@ -144,7 +126,7 @@ fn small_sigma_1(x: __m512i) -> __m512i {
 /// A block's sixteen words in the CPU's byte order.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn load_block(block: &Block) -> __m512i {
+fn load_block(block: &[u8; 64]) -> __m512i {
     // SAFETY: the reference is to 64 readable bytes, and the load needs no alignment.
     let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
     let big_endian = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
@@ -155,7 +137,6 @@ fn load_block(block: &Block) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
-    let mut columns = rows;
     // Within each 128 bits: pairs of rows, then fours. After this, register 4g + c of each four rows g has
     // the words c, c + 4, c + 8 and c + 12 of its rows, one of them in each 128 bits.
     let mut fours = rows;
@@ -170,25 +151,19 @@ fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
         fours[4 * g + 2] = _mm512_unpacklo_epi64(high01, high23);
         fours[4 * g + 3] = _mm512_unpackhi_epi64(high01, high23);
     }
-    // Across them: the even and the odd 128 bits of two registers, then of four.
-    const EVEN: i32 = 0x88;
-    const ODD: i32 = 0xdd;
+    let mut columns = rows;
     for c in 0..4 {
-        let even01 = _mm512_shuffle_i32x4::<EVEN>(fours[c], fours[4 + c]);
-        let odd01 = _mm512_shuffle_i32x4::<ODD>(fours[c], fours[4 + c]);
-        let even23 = _mm512_shuffle_i32x4::<EVEN>(fours[8 + c], fours[12 + c]);
-        let odd23 = _mm512_shuffle_i32x4::<ODD>(fours[8 + c], fours[12 + c]);
-        columns[c] = _mm512_shuffle_i32x4::<EVEN>(even01, even23);
-        columns[4 + c] = _mm512_shuffle_i32x4::<EVEN>(odd01, odd23);
-        columns[8 + c] = _mm512_shuffle_i32x4::<ODD>(even01, even23);
-        columns[12 + c] = _mm512_shuffle_i32x4::<ODD>(odd01, odd23);
+        let words = quarters([fours[c], fours[4 + c], fours[8 + c], fours[12 + c]]);
+        for (q, word) in words.into_iter().enumerate() {
+            columns[4 * q + c] = word;
+        }
     }
     columns
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_states(lanes: &[Lane<'_>; LANES]) -> [__m512i; 8] {
+fn load_states(lanes: &Lanes<'_>) -> [__m512i; 8] {
     std::array::from_fn(|word| {
         let column: [u32; LANES] = std::array::from_fn(|lane| lanes[lane].state[word]);
         // SAFETY: the array is 64 readable bytes, and the load needs no alignment.
@@ -198,7 +173,7 @@ fn load_states(lanes: &[Lane<'_>; LANES]) -> [__m512i; 8] {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_states(lanes: &mut [Lane<'_>; LANES], state: &[__m512i; 8]) {
+fn store_states(lanes: &mut Lanes<'_>, state: &[__m512i; 8]) {
     for (word, &register) in state.iter().enumerate() {
         let mut column = [0u32; LANES];
         // SAFETY: the array is 64 writable bytes, and the store needs no alignment.

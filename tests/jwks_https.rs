@@ -1,0 +1,397 @@
+//! Key sets over real HTTPS: a server that behaves, and one that misbehaves in every way we know.
+
+mod jwks_server;
+
+use jotd::clock::Clock;
+use jotd::crypto::Scheme;
+use jotd::engine::{Engine, Options};
+use jotd::issuer::SigningKey;
+use jotd::keys::Owner;
+use jotd::metrics::Metrics;
+use jotd::policy::Policy;
+use jotd::upstream::{Endpoint, Feed, KeysAtHand, Remote, Source, Upstream};
+use jotd::verify::{Issuer, IssuerKeys, IssuerMatch, Records};
+use jwks_server::{Answer, Asked, Background, Server, jwks, signing_key};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// An engine whose one issuer's keys come from a server.
+struct World {
+    engine: Engine,
+    metrics: Arc<Metrics>,
+    upstream: Upstream,
+    _background: Background,
+}
+
+fn remote(server: &Server) -> Remote {
+    Remote {
+        endpoint: Endpoint::Jwks(server.uri("/jwks.json")),
+        // As quick as a test wants it; the configuration allows no less than 30 s and 10 s.
+        refresh: Duration::from_millis(50),
+        refetch_min: Duration::from_millis(10),
+        timeout: Duration::from_secs(5),
+        ca_file: Some(server.ca_file().to_owned()),
+        allow_redirect: false,
+        allow_private_address: true,
+        allow_insecure_loopback: false,
+    }
+}
+
+impl World {
+    fn new(remote: Remote) -> Self {
+        let feeds = vec![Feed {
+            owner: Owner {
+                issuer: "acme".into(),
+                tenant: "default".into(),
+            },
+            schemes: vec![Scheme::EcdsaP256Sha256],
+            source: Source::Remote(remote),
+        }];
+        let at_hand = KeysAtHand::read(&feeds).expect("nothing to read");
+        let issuer = Issuer {
+            name: "acme".into(),
+            tenant: "default".into(),
+            iss: IssuerMatch::Exact("https://idp.example".into()),
+            policy: Policy::default(),
+            keys: at_hand.of("acme"),
+            token_bytes_max: 4096,
+        };
+        let records = Arc::new(Records::new(vec![issuer], Vec::new()).expect("one issuer"));
+        let metrics = Arc::new(Metrics::new());
+        let engine = Engine::start(
+            &Options::default(),
+            records,
+            Clock::system(),
+            metrics.clone(),
+        );
+        let engine = engine.expect("it starts");
+        let background = Background::start();
+        let upstream = Upstream::start(
+            feeds,
+            &at_hand,
+            engine.clone(),
+            metrics.clone(),
+            background.handle.clone(),
+        );
+        Self {
+            engine,
+            metrics,
+            upstream,
+            _background: background,
+        }
+    }
+
+    /// The `kid`s known now; `None` while they are awaited.
+    fn kids(&self) -> Option<Vec<String>> {
+        let records = self.engine.records();
+        let issuer = records.issuers().next().expect("one issuer");
+        match &issuer.keys {
+            IssuerKeys::Awaited => None,
+            IssuerKeys::Known(keys) => Some(
+                keys.slots()
+                    .iter()
+                    .filter_map(|slot| slot.signer.kid.as_deref().map(str::to_owned))
+                    .collect(),
+            ),
+        }
+    }
+
+    fn until_kids(&self, wanted: &[&str]) {
+        eventually(&format!("keys {wanted:?}"), || {
+            self.kids().is_some_and(|kids| kids == wanted)
+        });
+    }
+
+    /// Waits until a fetch has ended this way.
+    fn until_outcome(&self, outcome: &str) {
+        let line = format!("jotd_jwks_fetch_total{{issuer=\"acme\",outcome=\"{outcome}\"}}");
+        eventually(&line, || self.metrics.render().contains(&line));
+    }
+}
+
+fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_true() {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "never happened: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn set_of(key: &SigningKey) -> Answer {
+    Answer::ok(jwks(&[key]))
+}
+
+/// Checks V-43. Whatever comes after a good set, its keys stay.
+fn bad_answer_keeps_good_keys(outcome: &str, answer: impl Fn(&Asked) -> Answer + Send + 'static) {
+    let key = signing_key("k1");
+    let asked_before = AtomicUsize::new(0);
+    let server = Server::start(move |asked| {
+        if asked_before.fetch_add(1, Ordering::Relaxed) == 0 {
+            set_of(&key)
+        } else {
+            answer(asked)
+        }
+    });
+    let mut remote = remote(&server);
+    remote.timeout = Duration::from_millis(500);
+    let world = World::new(remote);
+    world.until_kids(&["k1"]);
+    world.until_outcome(outcome);
+    assert_eq!(world.kids(), Some(vec!["k1".to_owned()]));
+}
+
+#[test]
+fn keys_are_fetched_and_a_rotation_is_seen() {
+    let (first, second) = (signing_key("k1"), signing_key("k2"));
+    let rotated = Arc::new(AtomicUsize::new(0));
+    let phase = rotated.clone();
+    let server = Server::start(move |asked| {
+        assert_eq!(asked.path, "/jwks.json");
+        assert_eq!(asked.header("accept-encoding"), Some("identity"));
+        assert_eq!(asked.header("cookie"), None);
+        let both = [&first, &second];
+        match phase.load(Ordering::Relaxed) {
+            0 => Answer::ok(jwks(&both[..1])).with("set-cookie: a=b"),
+            1 => Answer::ok(jwks(&both)),
+            _ => Answer::ok(jwks(&both[1..])),
+        }
+    });
+    let world = World::new(remote(&server));
+    world.until_kids(&["k1"]);
+    rotated.store(1, Ordering::Relaxed);
+    world.until_kids(&["k1", "k2"]);
+    rotated.store(2, Ordering::Relaxed);
+    world.until_kids(&["k2"]);
+    let text = world.metrics.render();
+    assert!(text.contains("jotd_jwks_keys{issuer=\"acme\"} 1"), "{text}");
+    assert!(
+        text.contains("jotd_jwks_last_success_timestamp_seconds{issuer=\"acme\"} 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_unchanged_set_is_not_sent_again() {
+    let key = signing_key("k1");
+    let server = Server::start(move |asked| match asked.header("if-none-match") {
+        None => set_of(&key).with("etag: \"v1\""),
+        Some(tag) => {
+            assert_eq!(tag, "\"v1\"");
+            Answer::new("304 Not Modified", "")
+        }
+    });
+    let world = World::new(remote(&server));
+    world.until_kids(&["k1"]);
+    let before = world.engine.records();
+    world.until_outcome("not_modified");
+    assert!(
+        Arc::ptr_eq(&before, &world.engine.records()),
+        "nothing was swapped, so no cached verdict was lost"
+    );
+}
+
+#[test]
+fn an_unknown_kid_has_the_set_fetched_early() {
+    let (first, second) = (signing_key("k1"), signing_key("k2"));
+    let asked_before = Arc::new(AtomicUsize::new(0));
+    let count = asked_before.clone();
+    let server = Server::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => set_of(&first),
+        _ => set_of(&second),
+    });
+    let mut remote = remote(&server);
+    // By itself it would not come back while this test lasts.
+    remote.refresh = Duration::from_secs(3600);
+    let world = World::new(remote);
+    world.until_kids(&["k1"]);
+    let began = Instant::now();
+    for _ in 0..10_000 {
+        world.upstream.hint().unknown_kid("acme");
+        world.upstream.hint().unknown_kid("nobody");
+    }
+    world.until_kids(&["k2"]);
+    // One each 10 ms at most, besides the first and the one under way.
+    let allowed = began.elapsed().as_millis() / 10 + 2;
+    let fetches = asked_before.load(Ordering::Relaxed);
+    assert!(
+        fetches as u128 <= allowed,
+        "ten thousand hints made {fetches} fetches"
+    );
+}
+
+#[test]
+fn a_server_that_is_not_there_is_asked_again_until_it_is() {
+    let key = signing_key("k1");
+    let asked_before = AtomicUsize::new(0);
+    let server = Server::start(
+        move |_| match asked_before.fetch_add(1, Ordering::Relaxed) {
+            0..3 => Answer::Hangup,
+            _ => set_of(&key),
+        },
+    );
+    let world = World::new(remote(&server));
+    assert_eq!(world.kids(), None, "awaited, and not empty");
+    world.until_outcome("unreachable");
+    world.until_kids(&["k1"]);
+}
+
+#[test]
+fn an_error_page_keeps_the_keys() {
+    bad_answer_keeps_good_keys("status", |_| Answer::new("503 Service Unavailable", "busy"));
+}
+
+#[test]
+fn garbage_keeps_the_keys() {
+    bad_answer_keeps_good_keys("invalid", |_| Answer::ok("<html>Please log in</html>"));
+}
+
+#[test]
+fn an_empty_set_keeps_the_keys() {
+    bad_answer_keeps_good_keys("empty", |_| Answer::ok("{\"keys\":[]}").with("etag: \"e\""));
+}
+
+#[test]
+fn a_set_of_unusable_keys_keeps_the_keys() {
+    let other = SigningKey::generate(jotd::jose::Algorithm::EdDsa, None).expect("a key");
+    bad_answer_keeps_good_keys("empty", move |_| set_of(&other));
+}
+
+#[test]
+fn a_redirect_keeps_the_keys() {
+    bad_answer_keeps_good_keys("status", |_| {
+        Answer::new("302 Found", "").with("location: https://169.254.169.254/latest/meta-data")
+    });
+}
+
+#[test]
+fn an_announced_flood_keeps_the_keys() {
+    bad_answer_keeps_good_keys("too_large", |_| {
+        let large = "x".repeat(jotd::limits::JWKS_BYTES_MAX + 1);
+        Answer::ok(large)
+    });
+}
+
+#[test]
+fn an_endless_body_keeps_the_keys() {
+    bad_answer_keeps_good_keys("too_large", |_| Answer::Endless);
+}
+
+#[test]
+fn a_slow_drip_keeps_the_keys() {
+    bad_answer_keeps_good_keys("unreachable", |_| Answer::Drip);
+}
+
+#[test]
+fn a_compressed_body_keeps_the_keys() {
+    bad_answer_keeps_good_keys("invalid", |_| {
+        Answer::ok("\u{1f}").with("content-encoding: gzip")
+    });
+}
+
+#[test]
+fn a_redirect_within_the_origin_is_followed_once_where_allowed() {
+    let key = signing_key("k1");
+    let server = Server::start(move |asked| match &*asked.path {
+        "/jwks.json" => Answer::new("301 Moved Permanently", "").with("location: /keys"),
+        "/keys" => set_of(&key),
+        other => unreachable!("{other}"),
+    });
+    let world = World::new(Remote {
+        allow_redirect: true,
+        ..remote(&server)
+    });
+    world.until_kids(&["k1"]);
+
+    let server = Server::start(|_| Answer::new("302 Found", "").with("location: /jwks.json"));
+    let world = World::new(Remote {
+        allow_redirect: true,
+        ..remote(&server)
+    });
+    world.until_outcome("status");
+    assert_eq!(world.kids(), None, "a loop is not followed");
+}
+
+/// Checks V-43.
+#[test]
+fn a_name_that_resolves_inwards_is_not_connected_to() {
+    let server = Server::start(|_| unreachable!("nobody connects"));
+    let world = World::new(Remote {
+        allow_private_address: false,
+        ..remote(&server)
+    });
+    world.until_outcome("unreachable");
+    assert_eq!(server.connections(), 0);
+    assert_eq!(world.kids(), None);
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_not_believed() {
+    let (server, stranger) = (
+        Server::start(|_| unreachable!("the handshake fails")),
+        Server::start(|_| Answer::Hangup),
+    );
+    let world = World::new(Remote {
+        ca_file: Some(stranger.ca_file().to_owned()),
+        ..remote(&server)
+    });
+    world.until_outcome("unreachable");
+    assert_eq!(world.kids(), None);
+}
+
+#[test]
+fn discovery_finds_the_keys_of_the_issuer_it_was_asked_for() {
+    let key = signing_key("k1");
+    let lies = Arc::new(AtomicUsize::new(0));
+    let phase = lies.clone();
+    let server = Server::start(move |asked| match &*asked.path {
+        "/.well-known/openid-configuration" => {
+            let host = asked.header("host").expect("HTTP/1.1 names the host");
+            let issuer = match phase.load(Ordering::Relaxed) {
+                0 => format!("https://{host}/"),
+                _ => format!("https://{host}"),
+            };
+            let uri = format!("https://{host}/jwks.json");
+            Answer::ok(format!(
+                "{{\"issuer\":\"{issuer}\",\"jwks_uri\":\"{uri}\",\"x\":[]}}"
+            ))
+        }
+        "/jwks.json" => set_of(&key),
+        other => unreachable!("{other}"),
+    });
+    let issuer = server.uri("/").to_string();
+    let world = World::new(Remote {
+        endpoint: Endpoint::Discovery {
+            issuer: issuer.trim_end_matches('/').into(),
+            document: server.uri("/.well-known/openid-configuration"),
+        },
+        ..remote(&server)
+    });
+    world.until_outcome("invalid");
+    assert_eq!(world.kids(), None, "a slash makes another issuer");
+    lies.store(1, Ordering::Relaxed);
+    world.until_kids(&["k1"]);
+}
+
+#[test]
+fn discovery_that_points_to_plain_http_is_not_followed() {
+    let server = Server::start(|asked| {
+        let host = asked.header("host").expect("HTTP/1.1 names the host");
+        Answer::ok(format!(
+            "{{\"issuer\":\"https://{host}\",\"jwks_uri\":\"http://idp.example/jwks.json\"}}"
+        ))
+    });
+    let issuer = server.uri("/").to_string();
+    let world = World::new(Remote {
+        endpoint: Endpoint::Discovery {
+            issuer: issuer.trim_end_matches('/').into(),
+            document: server.uri("/.well-known/openid-configuration"),
+        },
+        ..remote(&server)
+    });
+    world.until_outcome("invalid");
+    assert_eq!(world.kids(), None);
+}
