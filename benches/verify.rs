@@ -86,7 +86,13 @@ fn repeated(criterion: &mut Criterion) {
     let mut answers = Vec::new();
     let questions = questions(&tokens);
     let now = subject.now;
-    verify_batch(&records, &questions, now, &mut Scratch::default(), &mut answers);
+    verify_batch(
+        &records,
+        &questions,
+        now,
+        &mut Scratch::default(),
+        &mut answers,
+    );
     let entries: Vec<Entry> = answers
         .iter()
         .map(|answer| answer.remember.unwrap().entry)
@@ -125,8 +131,16 @@ fn refused(criterion: &mut Criterion) {
     };
     let kinds = [
         ("good", good.clone(), None),
-        ("malformed", changed(|t| t.replace('.', "!")), Some(Reason::Malformed)),
-        ("bad_signature", changed(resigned), Some(Reason::BadSignature)),
+        (
+            "malformed",
+            changed(|t| t.replace('.', "!")),
+            Some(Reason::Malformed),
+        ),
+        (
+            "bad_signature",
+            changed(resigned),
+            Some(Reason::BadSignature),
+        ),
     ];
     let mut group = criterion.benchmark_group("refused/ES256");
     group.throughput(Throughput::Elements(BATCH as u64));

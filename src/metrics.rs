@@ -17,7 +17,8 @@ pub struct Metrics {
     registry: Registry,
     /// Verdicts given.
     pub verifications: Family<VerificationLabels, Counter>,
-    /// Time from a question's arrival to its verdict, by whether the cache answered.
+    /// Time from a call's arrival to its verdicts, by whether the cache answered all of them. Of those, one
+    /// in sixteen is timed.
     pub verify_duration_seconds: Family<PathLabels, Histogram>,
     /// Tokens in a worker's batch.
     pub batch_size: Histogram,

@@ -10,10 +10,12 @@
     reason = "a stopwatch reads time, and decides about no token"
 )]
 
+mod answer;
 mod corpus;
 mod cpu;
 mod drive;
 mod echo;
+mod failure;
 mod keys;
 mod mill;
 mod mint;
@@ -21,6 +23,7 @@ mod mix;
 mod options;
 mod pace;
 mod preset;
+mod random;
 mod record;
 mod report;
 mod run;
@@ -28,10 +31,11 @@ mod server;
 
 use clap::Parser;
 use cpu::CpuList;
+use failure::Failure;
 use keys::Trust;
 use options::{Command, Options, Output, Place, Prepare};
 use report::{Environment, Outcome};
-use run::{Cpus, Failure, Stage, Target};
+use run::{Cpus, Stage, Target};
 use std::fs;
 use std::io::Write;
 use std::process::ExitCode;

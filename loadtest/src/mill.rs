@@ -4,8 +4,9 @@
 use crate::corpus::Corpus;
 use crate::keys::Trust;
 use crate::mint::Minter;
-use crate::mix::{Class, Layout, Random};
+use crate::mix::{Class, Layout};
 use crate::options::{AlgMix, Load};
+use crate::random::Random;
 use indicatif::{ProgressBar, ProgressStyle};
 use jotd::crypto::estimated_cost_ns;
 use jotd::issuer::SigningError;

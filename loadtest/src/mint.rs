@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use crate::keys::{AUDIENCE, TestIssuer, is_hmac};
-use crate::mix::{Class, Random};
+use crate::mix::Class;
+use crate::random::Random;
 use jotd::encoding::base64url;
 use jotd::issuer::{ProtectedHeader, SigningError, SigningKey};
 use jotd::limits::TOKEN_BYTES_DEFAULT;

@@ -4,6 +4,7 @@
 //! states the one verdict it must get; `mint::tests` proves the table against the library itself.
 #![forbid(unsafe_code)]
 
+use crate::random::Random;
 use jotd::verdict::Reason;
 use std::ops::Range;
 
@@ -212,6 +213,21 @@ impl Picker {
         }
     }
 
+    /// The same choice out of one part in `parts` of the fresh tokens, for a span that must leave the rest.
+    pub(crate) fn lend(&self, parts: u32) -> Self {
+        let mut lent = self.clone();
+        let fresh = &mut lent.layout.fresh;
+        fresh.end = fresh.start + (fresh.end - fresh.start) / parts.max(1);
+        lent
+    }
+
+    /// Goes on where the span ended that this was lent to.
+    pub(crate) fn resume(&mut self, lent: Self) {
+        let end = self.layout.fresh.end;
+        *self = lent;
+        self.layout.fresh.end = end;
+    }
+
     /// The same choice for a server that remembers nothing: when the fresh tokens have been used, it
     /// starts over with those there are now.
     pub(crate) fn recycling(mut self) -> Self {
@@ -259,44 +275,6 @@ fn threshold(share: f64) -> u64 {
         return u64::MAX;
     }
     (share.max(0.0) * u64::MAX as f64) as u64
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): small, quick, and the same on every machine. Not for keys.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// A sequence that the seed determines.
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 bits.
-    pub(crate) fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`, or 0 for a bound of 0. Multiply and shift (Lemire 2019): its bias of
-    /// 2^-32 is nothing to a mix.
-    pub(crate) fn index(&mut self, bound: u32) -> u32 {
-        let high = (self.bits() >> 32) * u64::from(bound);
-        u32::try_from(high >> 32).expect("the product of two u32 shifted by 32 is one")
-    }
-
-    /// A number in (0, 1], so that its logarithm exists.
-    pub(crate) fn unit(&mut self) -> f64 {
-        let mantissa = ((self.bits() >> 11) + 1) as f64;
-        mantissa / (1_u64 << 53) as f64
-    }
-
-    /// True with the probability that `threshold` stands for.
-    fn below(&mut self, threshold: u64) -> bool {
-        threshold == u64::MAX || self.bits() < threshold
-    }
 }
 
 #[cfg(test)]
@@ -394,6 +372,16 @@ mod tests {
             let mut frame = vec![1];
             assert!(!picker.fill(4, &mut frame) && frame.is_empty());
         }
+        let mut whole = Picker::new(9, all_fresh, layout());
+        let mut lent = whole.lend(4);
+        let mut lent_out: Vec<u32> = std::iter::from_fn(|| lent.pick()).collect();
+        whole.resume(lent);
+        lent_out.extend(std::iter::from_fn(|| whole.pick()));
+        assert_eq!(
+            lent_out,
+            (100..1_100).collect::<Vec<u32>>(),
+            "none is lost or used twice"
+        );
         let mut recycling = Picker::new(9, all_fresh, layout().part(0, 500)).recycling();
         assert!(
             (0..5).all(|_| recycling.pick().is_some()),

@@ -7,7 +7,7 @@
 //! nothing is late (Tene's "coordinated omission").
 #![forbid(unsafe_code)]
 
-use crate::mix::Random;
+use crate::random::Random;
 use std::time::Duration;
 
 /// How a run is paced.

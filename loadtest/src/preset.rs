@@ -2,9 +2,10 @@
 //! that the documentation states.
 #![forbid(unsafe_code)]
 
+use crate::failure::Failure;
 use crate::options::{Load, Preset, Transport};
 use crate::report::Outcome;
-use crate::run::{Cpus, Failure, Stage, Target};
+use crate::run::{Cpus, Stage, Target};
 use std::time::Duration;
 
 /// A run to perform.

@@ -5,40 +5,11 @@
 //! held against what it must be.
 #![forbid(unsafe_code)]
 
+use crate::answer::{Answer, Wrong};
 use crate::corpus::Corpus;
 use crate::mix::Class;
 use hdrhistogram::Histogram;
-use jotd::verdict::Reason;
-use std::fmt;
 use std::time::Duration;
-
-/// What a server said of one token, in as little as checking it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// To be trusted.
-    Valid {
-        /// Whether the server says that its cache knew.
-        cached: bool,
-    },
-    /// Refused.
-    Invalid(Reason),
-    /// The server could not say.
-    Unavailable,
-    /// Refused for a reason outside the closed set; never right.
-    Unknown,
-}
-
-/// A verdict that is not the one the token must get. Holds the token's class and number, never the
-/// token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
-    /// The class of the token.
-    pub(crate) class: Class,
-    /// Its number in the corpus.
-    pub(crate) token: u32,
-    /// What the server said.
-    pub(crate) answer: Answer,
-}
 
 /// What a span of driving saw.
 #[derive(Clone)]
@@ -197,6 +168,13 @@ impl Record {
         self.elapsed += other.elapsed;
     }
 
+    /// Adds what was wrong outside the measured time: to warm up is no excuse.
+    pub(crate) fn add_wrong(&mut self, other: &Self) {
+        self.wrong += other.wrong;
+        let room = WRONG_DESCRIBED_MAX - self.wrong_first.len();
+        self.wrong_first.extend(other.wrong_first.iter().take(room));
+    }
+
     fn add_counts(&mut self, other: &Self) {
         add(&mut self.latency, &other.latency);
         for (mine, theirs) in self.by_class.iter_mut().zip(&other.by_class) {
@@ -208,9 +186,7 @@ impl Record {
         self.cached += other.cached;
         self.unavailable += other.unavailable;
         self.unsent += other.unsent;
-        self.wrong += other.wrong;
-        let room = WRONG_DESCRIBED_MAX - self.wrong_first.len();
-        self.wrong_first.extend(other.wrong_first.iter().take(room));
+        self.add_wrong(other);
         self.exhausted |= other.exhausted;
     }
 
@@ -240,31 +216,10 @@ fn add(mine: &mut Histogram<u64>, theirs: &Histogram<u64>) {
         .expect("all histograms here have the same bounds");
 }
 
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Valid { .. } => f.write_str("valid"),
-            Self::Invalid(reason) => write!(f, "invalid/{reason}"),
-            Self::Unavailable => f.write_str("unavailable"),
-            Self::Unknown => f.write_str("invalid, for a reason outside the closed set"),
-        }
-    }
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "token {} of class {}: expected ", self.token, self.class)?;
-        match self.class.expected() {
-            None => f.write_str("valid")?,
-            Some(reason) => write!(f, "invalid/{reason}")?,
-        }
-        write!(f, ", got {}", self.answer)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jotd::verdict::Reason;
 
     const VALID: Answer = Answer::Valid { cached: false };
 

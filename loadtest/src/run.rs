@@ -3,34 +3,27 @@
 
 use crate::corpus::Corpus;
 use crate::cpu::{self, CpuList};
-use crate::drive::{self, DriveError, Feed, Job};
-use crate::keys::{KeysError, Trust};
+use crate::drive::{self, Feed, Job};
+use crate::failure::Failure;
+use crate::keys::Trust;
 use crate::mill::{self, Plan};
 use crate::mix::Picker;
 use crate::options::{Endpoint, GrpcCall, Load, Place, Transport};
 use crate::pace::Pace;
 use crate::record::Record;
 use crate::report::{Outcome, Round};
-use crate::server::{Server, ServerError};
-use jotd::issuer::SigningError;
-use std::fmt;
+use crate::server::Server;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest warm-up of the echo: it has nothing to learn but the client's caches.
 const ECHO_WARMUP: Duration = Duration::from_millis(300);
 
+/// One part in this many of the fresh tokens is enough to warm up with.
+const WARMUP_PARTS: u32 = 10;
+
 /// Time to make the working set known to the server.
 const TEACHING: Duration = Duration::from_secs(60);
-
-/// Why a run gave no figures.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// What was asked for makes no sense.
-    Usage(String),
-    /// Something did not work.
-    Fault(String),
-}
 
 /// Who may run where.
 pub(crate) struct Cpus {
@@ -153,6 +146,7 @@ impl Stage {
             process,
             feeds: self.feeds(load, cpus),
             notes: Vec::new(),
+            unmeasured: Record::new(),
         };
         run.teach()?;
         let echo = run.start_echo(directory.path())?;
@@ -191,6 +185,8 @@ struct Run<'a> {
     process: Option<u32>,
     feeds: Vec<Feed>,
     notes: Vec<String>,
+    /// What was wrong before anything was measured.
+    unmeasured: Record,
 }
 
 /// What the rounds gave.
@@ -221,7 +217,7 @@ impl Run<'_> {
     }
 
     /// Makes the working set known to the server's cache.
-    fn teach(&self) -> Result<(), Failure> {
+    fn teach(&mut self) -> Result<(), Failure> {
         if self.load.hit_ratio == 0.0 {
             return Ok(());
         }
@@ -230,7 +226,8 @@ impl Run<'_> {
             connections: 1,
             ..self.job(&self.endpoint, Pace::Closed, TEACHING)
         };
-        drive::drive(&all_at_once, &mut [Feed::Once(working_set)])?;
+        let taught = drive::drive(&all_at_once, &mut [Feed::Once(working_set)])?;
+        self.unmeasured.add_wrong(&taught);
         Ok(())
     }
 
@@ -260,7 +257,8 @@ impl Run<'_> {
         if let Some(echo) = echo {
             self.drive_echo(echo, self.load.warmup.min(ECHO_WARMUP))?;
         }
-        self.drive_server(self.load.warmup)?;
+        let warm = self.drive_server(self.load.warmup, WARMUP_PARTS)?;
+        self.unmeasured.add_wrong(&warm);
         Ok(())
     }
 
@@ -274,7 +272,8 @@ impl Run<'_> {
             server_cpu: self.process.map(|_| Duration::ZERO),
             client_cpu: Duration::ZERO,
         };
-        for _ in 0..rounds {
+        measured.record.add_wrong(&self.unmeasured);
+        for round in 0..rounds {
             let echoed = match echo {
                 None => None,
                 Some(echo) => Some(self.drive_echo(echo, duration)?),
@@ -283,7 +282,7 @@ impl Run<'_> {
                 all.follow(echoed);
             }
             let before = (self.server_time()?, client_time()?);
-            let record = self.drive_server(duration)?;
+            let record = self.drive_server(duration, rounds - round)?;
             let after = (self.server_time()?, client_time()?);
             measured.client_cpu += after.1.saturating_sub(before.1);
             if let (Some(sum), Some(before), Some(after)) =
@@ -296,19 +295,20 @@ impl Run<'_> {
                 server: record.per_second_mean(),
             });
             measured.record.follow(&record);
-            if record.exhausted {
-                break;
-            }
         }
         Ok(measured)
     }
 
-    fn drive_server(&mut self, duration: Duration) -> Result<Record, Failure> {
-        let mut feeds = std::mem::take(&mut self.feeds);
+    /// Drives the server with one part in `parts` of the fresh tokens that are left: where there are too
+    /// few, every round is shorter, instead of the last ones empty.
+    fn drive_server(&mut self, duration: Duration, parts: u32) -> Result<Record, Failure> {
+        let mut lent: Vec<Feed> = self.feeds.iter().map(|feed| feed.lend(parts)).collect();
         let job = self.job(&self.endpoint, self.load.pace(), duration);
-        let record = drive::drive(&job, &mut feeds);
-        self.feeds = feeds;
-        Ok(record?)
+        let record = drive::drive(&job, &mut lent)?;
+        for (feed, lent) in self.feeds.iter_mut().zip(lent) {
+            feed.resume(lent);
+        }
+        Ok(record)
     }
 
     /// Drives the echo with the very frames that the server gets next. It remembers nothing, so it may
@@ -333,8 +333,8 @@ impl Run<'_> {
         let record = &measured.record;
         if record.exhausted {
             self.notes.push(format!(
-                "ended after {:.1} s, when every fresh token had been used once; {} bound how many \
-                 there are",
+                "measured for {:.1} s only, for then every fresh token had been used once; {} bound \
+                 how many there are",
                 record.elapsed.as_secs_f64(),
                 self.stage.bound_by
             ));
@@ -381,39 +381,4 @@ fn client_time() -> Result<Duration, Failure> {
 pub(crate) fn now_unix() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs().cast_signed())
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(text) | Self::Fault(text) => f.write_str(text),
-        }
-    }
-}
-
-impl From<KeysError> for Failure {
-    fn from(error: KeysError) -> Self {
-        match error {
-            KeysError::Signing(..) => Self::Fault(error.to_string()),
-            KeysError::File(..) | KeysError::Foreign(_) => Self::Usage(error.to_string()),
-        }
-    }
-}
-
-impl From<SigningError> for Failure {
-    fn from(error: SigningError) -> Self {
-        Self::Fault(format!("minting: {error}"))
-    }
-}
-
-impl From<ServerError> for Failure {
-    fn from(error: ServerError) -> Self {
-        Self::Fault(error.to_string())
-    }
-}
-
-impl From<DriveError> for Failure {
-    fn from(error: DriveError) -> Self {
-        Self::Fault(error.to_string())
-    }
 }

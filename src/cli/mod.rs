@@ -32,7 +32,6 @@ use std::process::ExitCode;
 #[command(
     name = "jotd",
     version,
-    propagate_version = true,
     disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "\

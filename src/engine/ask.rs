@@ -21,6 +21,10 @@ use std::sync::atomic::Ordering;
 /// Tokens whose digests are computed together: enough to fill the widest lanes several times over.
 const WINDOW: usize = 64;
 
+/// Of the calls of hits that a thread answers, one in so many is timed. All threads share one histogram
+/// behind one lock; timing every call would cost a good part of what it measures.
+const CALLS_PER_TIMING: u32 = 16;
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
@@ -30,6 +34,7 @@ thread_local! {
 struct Scratch {
     digests: Vec<Digest>,
     misses: Vec<Miss>,
+    calls: u32,
 }
 
 /// A token the cache does not know.
@@ -48,39 +53,33 @@ pub(super) fn ask(
 ) -> Option<Vec<Verdict>> {
     let records = shared.records.load();
     let mut verdicts = Vec::with_capacity(call.tokens.len());
-    let mut misses = SCRATCH.with_borrow_mut(|scratch| {
-        look_up(
-            shared,
-            &records,
-            &call,
-            now,
-            &mut scratch.digests,
-            |miss| {
-                scratch.misses.push(miss);
-            },
-            &mut verdicts,
-        );
-        std::mem::take(&mut scratch.misses)
+    let missed = SCRATCH.with_borrow_mut(|scratch| {
+        look_up(shared, &records, &call, now, scratch, &mut verdicts);
+        // Taken out, and given back below: the scratch must be free while others' code runs.
+        (!scratch.misses.is_empty()).then(|| std::mem::take(&mut scratch.misses))
     });
-    let answer = if misses.is_empty() {
+    let Some(mut misses) = missed else {
+        time_some(shared, now);
+        return Some(verdicts);
+    };
+    let records = Arc::clone(&records);
+    let duration = shared.miss_duration.clone();
+    let pending = Pending::open(call, now, records, verdicts, Box::new(reply), duration);
+    dispatch(shared, mailboxes, &pending, now, misses.drain(..));
+    SCRATCH.with_borrow_mut(|scratch| scratch.misses = misses);
+    pending.close()
+}
+
+fn time_some(shared: &Shared, now: Now) {
+    let calls = SCRATCH.with_borrow_mut(|scratch| {
+        scratch.calls = scratch.calls.wrapping_add(1);
+        scratch.calls
+    });
+    // The first is timed, so that a quiet daemon shows something too.
+    if calls % CALLS_PER_TIMING == 1 {
         let took = clock::since_boot().saturating_sub(now.since_boot);
         shared.hit_duration.observe(took.as_secs_f64());
-        Some(verdicts)
-    } else {
-        let records = Arc::clone(&records);
-        let pending = Pending::open(
-            call,
-            now,
-            records,
-            verdicts,
-            Box::new(reply),
-            shared.miss_duration.clone(),
-        );
-        dispatch(shared, mailboxes, &pending, now, misses.drain(..));
-        pending.close()
-    };
-    SCRATCH.with_borrow_mut(|scratch| scratch.misses = misses);
-    answer
+    }
 }
 
 /// Answers every token that the cache knows. The place of one that it does not is held by `overloaded`.
@@ -89,17 +88,19 @@ fn look_up(
     records: &Records,
     call: &Call,
     now: Now,
-    digests: &mut Vec<Digest>,
-    mut missed: impl FnMut(Miss),
+    scratch: &mut Scratch,
     verdicts: &mut Vec<Verdict>,
 ) {
+    let Scratch {
+        digests, misses, ..
+    } = scratch;
     let mut hits = 0;
     let mut look_up = |question: Question<'_>, digest: &Digest| {
         let verdict = shared.recall(records, question, digest, now);
         if verdict.is_some() {
             hits += 1;
         } else {
-            missed(Miss {
+            misses.push(Miss {
                 index: verdicts.len(),
                 digest: *digest,
             });
@@ -122,12 +123,12 @@ fn look_up(
             }
         }
     }
-    let misses = call.tokens.len() as u64 - hits;
+    let missed = call.tokens.len() as u64 - hits;
     if hits > 0 {
         shared.metrics.cache_hits.inc_by(hits);
     }
-    if misses > 0 {
-        shared.metrics.cache_misses.inc_by(misses);
+    if missed > 0 {
+        shared.metrics.cache_misses.inc_by(missed);
     }
 }
 

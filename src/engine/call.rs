@@ -119,7 +119,8 @@ impl Pending {
     /// All tickets have been handed out. If all are back already, these are the verdicts, and the reply will
     /// not be called.
     pub(super) fn close(&self) -> Option<Vec<Verdict>> {
-        self.lock().arrive().map(|(verdicts, _reply)| verdicts)
+        let complete = self.lock().arrive();
+        complete.map(|(verdicts, _reply)| verdicts)
     }
 
     fn deliver(&self, index: usize, verdict: Verdict) {

@@ -101,7 +101,12 @@ impl<T> Schedule<T> {
                 &mut self.rotation
             };
             let Some(&peer) = turn.front() else {
-                break;
+                if self.fresh.is_empty() {
+                    break;
+                }
+                // All whose turn it was turned out to have nothing left.
+                rotation_served = true;
+                continue;
             };
             let Some(queue) = self.peers.get_mut(&peer) else {
                 turn.pop_front();
@@ -331,6 +336,24 @@ mod tests {
             }
         }
         assert!(served[&1] * 10 >= served[&2] * 9, "{served:?}");
+    }
+
+    #[test]
+    fn a_turn_of_peers_that_have_nothing_left_passes_to_the_new_ones() {
+        let mut schedule = Schedule::new();
+        push(&mut schedule, 0, DEAR_NS, 2);
+        let _ = take(&mut schedule);
+        // New peers fill batch after batch, until it is the rotation's turn to be first.
+        let mut new = 1;
+        while schedule.passed_over < PASSED_OVER_MAX {
+            push(&mut schedule, new, LIMITS.cost_ns_max, 1);
+            new += 1;
+            let _ = take(&mut schedule);
+        }
+        push(&mut schedule, new, CHEAP_NS, 1);
+        let mut batch = Vec::new();
+        schedule.take(LIMITS, |item| item.0 == new, &mut batch);
+        assert_eq!(batch, [(new, CHEAP_NS)]);
     }
 
     #[test]

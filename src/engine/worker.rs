@@ -23,6 +23,9 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// A busy worker publishes its gauges once in so many batches; one with nothing left to do, at once.
+const PUBLISH_BATCHES: u64 = 16;
+
 /// What a worker finds in its mailbox.
 pub(super) enum Mail {
     /// Tokens of one call, by their digests.
@@ -91,6 +94,7 @@ struct Bench<'w> {
     keys: Vec<FlightKey>,
     batch: Vec<Flight>,
     answers: Vec<Answer>,
+    batches: u64,
 }
 
 impl<'w> Bench<'w> {
@@ -104,6 +108,7 @@ impl<'w> Bench<'w> {
             keys: Vec::new(),
             batch: Vec::new(),
             answers: Vec::new(),
+            batches: 0,
         }
     }
 
@@ -112,6 +117,10 @@ impl<'w> Bench<'w> {
             self.form_batch();
             if !self.batch.is_empty() {
                 self.work();
+            }
+            self.batches += 1;
+            if self.schedule.len() == 0 || self.batches.is_multiple_of(PUBLISH_BATCHES) {
+                self.publish();
             }
         }
     }
@@ -210,7 +219,6 @@ impl<'w> Bench<'w> {
             remember(self.shared, &flight, &answer);
             land(self.shared, flight, &answer, now);
         }
-        self.publish();
     }
 
     /// Another batch may have verified a token while it waited.

@@ -228,7 +228,9 @@ fn marks(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for line in text.lines().map(str::trim_start) {
         if let Some(list) = line.strip_prefix("/// Checks ") {
-            let items = list.split([',', '.', ' ']).filter(|word| is_item(word));
+            let items = list
+                .split([',', '.', ':', ' '])
+                .filter(|word| is_item(word));
             pending.extend(items.map(str::to_owned));
         } else if let Some(rest) = line.split("fn ").nth(1).filter(|_| !line.starts_with("//")) {
             let name: String = rest

@@ -68,7 +68,7 @@ fn unsafe_lives_where_the_plan_says() {
         let text = fs::read_to_string(&file).expect("a source file");
         let name = file.strip_prefix(&source).expect("below src");
         // Spelled in two parts, so that this file does not find itself.
-        let marks = ["{", "fn", "impl"].map(|what| format!("unsafe {what}"));
+        let marks = ["{", "fn", "impl"].map(|what| ["unsafe", what].join(" "));
         let uses_unsafe = text
             .lines()
             .map(code_of)

@@ -5,21 +5,24 @@
 //! small and free; what follows is taken from the peer's budget, and from that of the whole process.
 #![forbid(unsafe_code)]
 
-use crate::limits::FRAME_BYTES_MAX;
+use crate::transport::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Most that one peer may make us hold: four of the largest bodies.
-const PEER_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
+/// How many of the largest bodies one peer may make us hold.
+const PEER_BODIES_MAX: usize = 4;
 
-/// Most that all peers may make us hold.
-const PROCESS_BYTES_MAX: usize = 16 * PEER_BYTES_MAX;
+/// Most that all peers may make us hold, in bytes.
+const PROCESS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 static PROCESS_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// What one peer makes us hold.
-#[derive(Debug, Default)]
-pub(super) struct Budget(AtomicUsize);
+#[derive(Debug)]
+pub(super) struct Budget {
+    held: AtomicUsize,
+    bytes_max: usize,
+}
 
 /// Bytes taken from a budget until this is dropped.
 #[derive(Debug)]
@@ -29,6 +32,14 @@ pub(super) struct Held {
 }
 
 impl Budget {
+    /// The budget of a peer under these limits.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            held: AtomicUsize::new(0),
+            bytes_max: limits.body_bytes_max.saturating_mul(PEER_BODIES_MAX),
+        }
+    }
+
     /// Nothing yet, to be added to.
     pub(super) fn hold_nothing(self: &Arc<Self>) -> Held {
         Held {
@@ -42,11 +53,11 @@ impl Held {
     /// Takes more; false, and nothing is taken, where there is no room.
     #[must_use]
     pub(super) fn add(&mut self, bytes: usize) -> bool {
-        if !take(&self.budget.0, bytes, PEER_BYTES_MAX) {
+        if !take(&self.budget.held, bytes, self.budget.bytes_max) {
             return false;
         }
         if !take(&PROCESS_BYTES, bytes, PROCESS_BYTES_MAX) {
-            self.budget.0.fetch_sub(bytes, Ordering::Relaxed);
+            self.budget.held.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
         self.bytes += bytes;
@@ -69,7 +80,7 @@ impl Held {
     /// Gives all back.
     pub(super) fn release(&mut self) {
         if self.bytes > 0 {
-            self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+            self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
             PROCESS_BYTES.fetch_sub(self.bytes, Ordering::Relaxed);
             self.bytes = 0;
         }
@@ -95,15 +106,19 @@ mod tests {
 
     #[test]
     fn a_peer_has_its_own_end_and_gets_back_what_it_let_go() {
-        let peer = Arc::new(Budget::default());
+        let limits = Limits {
+            body_bytes_max: 250,
+            ..Limits::default()
+        };
+        let peer = Arc::new(Budget::new(&limits));
         let mut first = peer.hold_nothing();
-        assert!(first.add(PEER_BYTES_MAX - 10));
+        assert!(first.add(990));
         let mut second = peer.hold_nothing();
         assert!(!second.add(11) && !second.add(usize::MAX));
         assert!(second.add(10) && !second.add(1));
-        let mut other = Arc::new(Budget::default()).hold_nothing();
-        assert!(other.add(PEER_BYTES_MAX), "another peer is not concerned");
+        let mut other = Arc::new(Budget::new(&limits)).hold_nothing();
+        assert!(other.add(1000), "another peer is not concerned");
         drop(first);
-        assert!(second.add(PEER_BYTES_MAX - 10));
+        assert!(second.add(990));
     }
 }

@@ -188,7 +188,7 @@ impl Peers {
         }
         let known = table.known.entry(identity).or_insert(Known {
             peer: None,
-            budget: Arc::default(),
+            budget: Arc::new(Budget::new(&self.limits)),
             connections: 0,
         });
         if known.connections >= own_max {

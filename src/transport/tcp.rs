@@ -80,8 +80,15 @@ async fn connection(
     let Some(tls) = tls else {
         return http::serve_connection(stream, Arc::new(admission), context).await;
     };
+    let mut shutdown = context.shutdown.clone();
     let handshake = tokio::time::timeout(context.limits.handshake_timeout, tls.accept(stream));
-    let fault = match handshake.await {
+    let shaken = tokio::select! {
+        biased;
+        shaken = handshake => shaken,
+        // Nothing was asked yet, so nothing is owed.
+        () = shutdown.begun() => return,
+    };
+    let fault = match shaken {
         Ok(Ok(stream)) => {
             let admission = match client_name(&stream) {
                 Some(name) => admission.certified(&name),

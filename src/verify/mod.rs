@@ -46,7 +46,7 @@ pub enum Want {
     Members(Box<[Box<str>]>),
 }
 
-/// A request policy's number in one [`Records`].
+/// A request policy's number: the same name has the same number in every [`Records`] of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PolicyId(pub u32);
 

@@ -5,15 +5,15 @@ use crate::keys::KeySet;
 use crate::limits::{ISSUERS_MAX, TOKEN_BYTES_DEFAULT};
 use crate::policy::Narrowing;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// A snapshot of trusted issuers, their keys and policies. Replaced as a whole, never changed.
 pub struct Records {
     issuers: Vec<Arc<Entry>>,
     by_iss: HashMap<Box<str>, u32>,
     any_iss: Option<u32>,
-    narrowings: Vec<(Box<str>, Narrowing)>,
+    policies: HashMap<PolicyId, Narrowing>,
     token_bytes_max: usize,
 }
 
@@ -71,8 +71,7 @@ impl Records {
             issuers: Vec::with_capacity(issuers.len()),
             by_iss: HashMap::with_capacity(issuers.len()),
             any_iss: None,
-            // Number 0 narrows nothing; it has no name that a caller could ask for.
-            narrowings: vec![("".into(), Narrowing::default())],
+            policies: HashMap::from([(PolicyId::DEFAULT, Narrowing::default())]),
             token_bytes_max: token_bytes_max.unwrap_or(TOKEN_BYTES_DEFAULT),
         };
         let mut names = HashMap::with_capacity(issuers.len());
@@ -105,20 +104,17 @@ impl Records {
             }));
         }
         for (name, narrowing) in policies {
-            records.add_policy(name, narrowing, &names)?;
+            records.add_policy(&name, narrowing, &names)?;
         }
         Ok(records)
     }
 
     fn add_policy(
         &mut self,
-        name: Box<str>,
+        name: &str,
         narrowing: Narrowing,
         issuers: &HashMap<Arc<str>, u32>,
     ) -> Result<(), RecordsError> {
-        if self.policy(&name).is_some() {
-            return Err(RecordsError::DuplicatePolicy(name.into_string()));
-        }
         let unknown = narrowing
             .issuers
             .iter()
@@ -126,12 +122,14 @@ impl Records {
             .find(|issuer| !issuers.contains_key(&***issuer));
         if let Some(issuer) = unknown {
             return Err(RecordsError::UnknownIssuer {
-                policy: name.into_string(),
+                policy: name.to_owned(),
                 issuer: issuer.clone().into_string(),
             });
         }
-        self.narrowings.push((name, narrowing));
-        Ok(())
+        match self.policies.insert(PolicyId::intern(name), narrowing) {
+            None => Ok(()),
+            Some(_) => Err(RecordsError::DuplicatePolicy(name.to_owned())),
+        }
     }
 
     /// The same snapshot with other keys for one issuer, which gets a new generation; the others keep
@@ -156,7 +154,7 @@ impl Records {
             issuers,
             by_iss: self.by_iss.clone(),
             any_iss: self.any_iss,
-            narrowings: self.narrowings.clone(),
+            policies: self.policies.clone(),
             token_bytes_max: self.token_bytes_max,
         })
     }
@@ -169,10 +167,8 @@ impl Records {
     /// The number of the named request policy.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<PolicyId> {
-        let number = self.narrowings[1..]
-            .iter()
-            .position(|(known, _)| **known == *name)?;
-        u32::try_from(number + 1).ok().map(PolicyId)
+        let policy = PolicyId::known(name)?;
+        self.policies.contains_key(&policy).then_some(policy)
     }
 
     /// Longest token that any of the issuers accepts, in bytes.
@@ -208,10 +204,34 @@ impl Records {
     }
 
     pub(super) fn narrowing(&self, policy: PolicyId) -> Option<&Narrowing> {
-        self.narrowings
-            .get(policy.0 as usize)
-            .map(|(_, narrowing)| narrowing)
+        self.policies.get(&policy)
     }
+}
+
+impl PolicyId {
+    /// The number of a policy's name, the same for as long as the process lives: a caller may ask under the
+    /// snapshot before a reload and be answered under the one after it, and must never meet another policy
+    /// there.
+    fn intern(name: &str) -> Self {
+        let mut names = policy_names();
+        if let Some(&number) = names.get(name) {
+            return Self(number);
+        }
+        // 0 is `DEFAULT`, which has no name that a caller could ask for.
+        let number = u32::try_from(names.len() + 1).expect("fewer names than memory holds");
+        names.insert(name.into(), number);
+        Self(number)
+    }
+
+    fn known(name: &str) -> Option<Self> {
+        policy_names().get(name).copied().map(Self)
+    }
+}
+
+/// Every policy name the process has ever been configured with. Only configuration adds to it.
+fn policy_names() -> MutexGuard<'static, HashMap<Box<str>, u32>> {
+    static NAMES: LazyLock<Mutex<HashMap<Box<str>, u32>>> = LazyLock::new(Mutex::default);
+    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn duplicate(what: &'static str, value: &str) -> RecordsError {

@@ -3,9 +3,10 @@
 #![forbid(unsafe_code)]
 
 use super::{DriveError, Feed, Island, Job, PATIENCE};
+use crate::answer::Answer;
 use crate::corpus::Corpus;
 use crate::pace::Timetable;
-use crate::record::{Answer, Record};
+use crate::record::Record;
 use futures_util::future::try_join_all;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,

@@ -5,9 +5,10 @@
 use super::crew::{Caller, work};
 use super::stream::{Stream, authority};
 use super::{DriveError, Island, Job};
+use crate::answer::Answer;
 use crate::corpus::Corpus;
 use crate::options::{GrpcCall, Wanted};
-use crate::record::{Answer, Record};
+use crate::record::Record;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};

@@ -5,9 +5,10 @@
 use super::crew::{Caller, work};
 use super::stream::{Stream, authority};
 use super::{DriveError, Island, Job};
+use crate::answer::Answer;
 use crate::corpus::Corpus;
 use crate::options::{Endpoint, Transport, Wanted};
-use crate::record::{Answer, Record};
+use crate::record::Record;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};

@@ -183,6 +183,22 @@ impl Start {
 }
 
 impl Feed {
+    /// The same tokens to come, but only one part in `parts` of the fresh ones.
+    pub(crate) fn lend(&self, parts: u32) -> Self {
+        match self {
+            Self::Mix(picker) => Self::Mix(picker.lend(parts)),
+            Self::Once(range) => Self::Once(range.clone()),
+        }
+    }
+
+    /// Goes on where the span ended that this was lent to.
+    pub(crate) fn resume(&mut self, lent: Self) {
+        match (self, lent) {
+            (Self::Mix(picker), Self::Mix(lent)) => picker.resume(lent),
+            (feed, lent) => *feed = lent,
+        }
+    }
+
     /// The same tokens to come, for a server that remembers nothing.
     pub(crate) fn recycling(&self) -> Self {
         match self {

@@ -207,10 +207,10 @@ fn readable(value: f64) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::answer::Answer;
     use crate::corpus::Corpus;
     use crate::mix::Class;
     use crate::options::Transport;
-    use crate::record::Answer;
     use jotd::verdict::Reason;
 
     /// A run of two classes over two seconds, with a ceiling twice as high.

@@ -107,7 +107,7 @@ fn percentiles(latency: &Histogram<u64>) -> String {
 mod tests {
     use super::super::tests::outcome;
     use super::*;
-    use crate::record::{Answer, Wrong};
+    use crate::answer::{Answer, Wrong};
 
     #[test]
     fn the_summary_says_what_was_asked_found_and_wrong() {

@@ -3,6 +3,7 @@
 //! The listener trusts who can reach it, and a browser on this host can. A page of another site sends
 //! `Origin` with every POST; a name that was made to resolve to 127.0.0.1 (DNS rebinding) stands in
 //! `Host`.
+#![forbid(unsafe_code)]
 
 use hyper::Request;
 use hyper::header::{HOST, ORIGIN};

@@ -1,4 +1,5 @@
 //! Whether the daemon is ready to be asked, and why not.
+#![forbid(unsafe_code)]
 
 use crate::engine::Engine;
 use crate::transport::Shutdown;

@@ -1,4 +1,5 @@
 //! Which path of the admin listener does what.
+#![forbid(unsafe_code)]
 
 use super::{Connection, guard};
 use crate::transport::http::{Body, without_body};

@@ -1,4 +1,5 @@
 //! `grpc.health.v1.Health`: serving until shutdown begins.
+#![forbid(unsafe_code)]
 
 use super::origin_of;
 use super::v1::verifier_server::SERVICE_NAME as VERIFIER;

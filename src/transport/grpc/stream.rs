@@ -2,6 +2,7 @@
 //!
 //! A question holds a permit from when it is read until its answer has been taken, so a client that asks
 //! faster than it listens is slowed down by flow control, and what it can make us keep is bounded.
+#![forbid(unsafe_code)]
 
 use super::terms::{asking, error_of};
 use super::v1;

@@ -1,4 +1,5 @@
 //! Reads the terms of a call: its deadline, its policy, its wants, and how faults are told.
+#![forbid(unsafe_code)]
 
 use super::v1;
 use crate::limits::FRAME_TOKENS_MAX;

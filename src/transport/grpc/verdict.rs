@@ -1,4 +1,5 @@
 //! The verdict as a message of `jotd.v1`: the same words as the JSON.
+#![forbid(unsafe_code)]
 
 use super::v1;
 use crate::verdict::{Cause, Reason, Refusal, Trusted, Unavailable, Verdict};

@@ -1,4 +1,5 @@
 //! The three calls of `jotd.v1.Verifier`.
+#![forbid(unsafe_code)]
 
 use super::stream::Answers;
 use super::terms::{asking, status_of, timeout};

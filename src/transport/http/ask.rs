@@ -1,4 +1,5 @@
 //! Carries a question to the engine and waits for its verdicts: the one way there, for HTTP and gRPC.
+#![forbid(unsafe_code)]
 
 use super::fault::UNKNOWN_POLICY;
 use super::{Connection, Fault, Protocol};

@@ -1,4 +1,5 @@
 //! Reading bodies: bounded in bytes and in time.
+#![forbid(unsafe_code)]
 
 use super::Fault;
 use crate::transport::Limits;

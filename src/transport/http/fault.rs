@@ -1,6 +1,7 @@
 //! What is wrong with a request, for the client to read: a fixed word and a sentence with the way out.
 //!
 //! Nothing that the client sent is ever repeated: it might be a token (V-40).
+#![forbid(unsafe_code)]
 
 use hyper::StatusCode;
 use std::borrow::Cow;

@@ -2,6 +2,7 @@
 //!
 //! serde's own messages quote what they refuse. Ours must not (V-40), so each value says beforehand what
 //! is wrong if it does not fit, and serde's message is used for syntax errors only, which quote nothing.
+#![forbid(unsafe_code)]
 
 use super::Fault;
 use super::fault::{TOO_MANY_WANTS, UNKNOWN_WANT};

@@ -1,4 +1,5 @@
 //! `GET /.well-known/jwks.json`: the public keys that the daemon trusts.
+#![forbid(unsafe_code)]
 
 use super::{Body, Fault, reply};
 use crate::verify::Records;

@@ -1,4 +1,5 @@
 //! Writes replies: the body type of both HTTP and gRPC, and the few heads there are.
+#![forbid(unsafe_code)]
 
 use super::{Called, Fault};
 use crate::verdict::{Unavailable, Verdict};

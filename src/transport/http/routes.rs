@@ -1,4 +1,5 @@
 //! Which path is answered by whom.
+#![forbid(unsafe_code)]
 
 use super::json::Shape;
 use super::{Body, Connection, Fault, jwks, reply, verify};

@@ -1,4 +1,5 @@
 //! `POST /v1/verify` and `POST /v1/verify/batch`.
+#![forbid(unsafe_code)]
 
 use super::ask::{Asking, ask};
 use super::body::{self, Unread};

@@ -1,4 +1,5 @@
 //! A stream that does not wait for ever, and the count of what goes on on it.
+#![forbid(unsafe_code)]
 
 use crate::transport::Limits;
 use std::io::{self, IoSlice};

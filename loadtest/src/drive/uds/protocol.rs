@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::super::{DriveError, Job, PATIENCE};
+use crate::answer::Answer;
 use crate::corpus::Corpus;
 use crate::options::{Endpoint, Wanted};
-use crate::record::Answer;
 use jotd::transport::wire::{Ask, FaultReport, FrameKind, HEAD_BYTES, Head, Hello, VerdictRecord};
 use jotd::verify::Want;
 use std::io::{Read, Write};
