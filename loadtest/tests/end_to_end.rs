@@ -1,6 +1,10 @@
 //! The binary as a whole: against its own echo, which trusts everything and must be caught, and against a
 //! real daemon, which must never be.
-#![allow(missing_docs, reason = "tests say what they test by their names")]
+#![allow(
+    missing_docs,
+    clippy::disallowed_methods,
+    reason = "tests say what they test by their names, and wait for processes by the clock"
+)]
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
