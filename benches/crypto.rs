@@ -35,12 +35,15 @@ const BATCHES: [usize; 2] = [1, 64];
 
 type Reference = Box<dyn Fn(&[u8], &[u8]) -> bool>;
 
+/// Signs a message.
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// One key in both forms, and how to sign with it.
 struct Subject {
     name: &'static str,
     key: VerifyingKey,
     reference: Reference,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 fn verify(criterion: &mut Criterion) {

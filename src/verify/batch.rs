@@ -1,5 +1,10 @@
 //! The pipeline: read each token, find its key, check all signatures together, judge the claims.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "an answer is no larger than what it stands in for, and a refusal must not cost an allocation"
+)]
+
 use super::{Answer, IssuerKeys, Question, Records, Remember, header_memo, refusal, wanted_claims};
 use crate::cache::Entry;
 use crate::clock::Now;
