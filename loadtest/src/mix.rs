@@ -4,7 +4,7 @@
 //! states the one verdict it must get; `mint::tests` proves the table against the library itself.
 #![forbid(unsafe_code)]
 
-use crate::random::Random;
+use crate::random::{Random, threshold};
 use jotd::verdict::Reason;
 use std::ops::Range;
 
@@ -267,14 +267,6 @@ impl Picker {
         }
         true
     }
-}
-
-/// A share of the range of `u64`. One is above every number, so that "all" means all.
-fn threshold(share: f64) -> u64 {
-    if share >= 1.0 {
-        return u64::MAX;
-    }
-    (share.max(0.0) * u64::MAX as f64) as u64
 }
 
 #[cfg(test)]

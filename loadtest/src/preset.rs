@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::failure::Failure;
-use crate::options::{Load, Preset, Transport};
+use crate::options::{EchoKind, Load, Preset, Transport};
 use crate::report::Outcome;
 use crate::run::{Cpus, Stage, Target};
 use std::time::Duration;
@@ -155,6 +155,15 @@ fn figure_items() -> Vec<Item> {
         Item {
             title: "Unix socket, frames of 64 tokens, hits".to_owned(),
             load: hits(Transport::Uds),
+            promise: Some(Promise::RatioAtLeast(0.6)),
+        },
+        Item {
+            title: "Unix socket, frames of 64 tokens, hits; the echo sends frames back whole"
+                .to_owned(),
+            load: Load {
+                echo: EchoKind::Full,
+                ..hits(Transport::Uds)
+            },
             promise: Some(Promise::RatioAtLeast(0.6)),
         },
         Item {

@@ -40,6 +40,14 @@ impl Random {
     }
 }
 
+/// A share of the range of `u64`. One is above every number, so that "all" means all.
+pub(crate) fn threshold(share: f64) -> u64 {
+    if share >= 1.0 {
+        return u64::MAX;
+    }
+    (share.max(0.0) * u64::MAX as f64) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::keys::Trust;
 use crate::mill::{self, Plan};
 use crate::mix::Picker;
-use crate::options::{Endpoint, GrpcCall, Load, Place, Transport};
+use crate::options::{EchoKind, Endpoint, GrpcCall, Load, Place, Transport};
 use crate::pace::Pace;
 use crate::record::Record;
 use crate::report::{Outcome, Round};
@@ -212,6 +212,7 @@ impl Run<'_> {
             pace,
             duration,
             cpus: &self.cpus.client,
+            echoes_frames: false,
             seed: self.load.seed,
         }
     }
@@ -246,7 +247,11 @@ impl Run<'_> {
         let reply = drive::probe(&job, &mut feed)?;
         // What was asked now is known to the server; the run goes on behind it.
         self.feeds[0] = feed;
-        let echo = Server::echo(&self.cpus.server, directory, self.load.transport, &reply)?;
+        let reply = match self.load.echo {
+            EchoKind::Reply => Some(reply.as_slice()),
+            EchoKind::Full => None,
+        };
+        let echo = Server::echo(&self.cpus.server, directory, self.load.transport, reply)?;
         Ok(Some(echo))
     }
 
@@ -315,7 +320,10 @@ impl Run<'_> {
     /// have them over and over.
     fn drive_echo(&self, echo: &Server, duration: Duration) -> Result<Record, Failure> {
         let mut feeds: Vec<Feed> = self.feeds.iter().map(Feed::recycling).collect();
-        let job = self.job(echo.endpoint(), self.load.pace(), duration);
+        let job = Job {
+            echoes_frames: self.load.echo == EchoKind::Full,
+            ..self.job(echo.endpoint(), self.load.pace(), duration)
+        };
         Ok(drive::drive(&job, &mut feeds)?)
     }
 

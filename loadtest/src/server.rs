@@ -65,7 +65,7 @@ impl Server {
         Self::start(program, cpus, &directory.join("jotd.log"), endpoint)
     }
 
-    /// Starts an echo that answers with `reply`.
+    /// Starts an echo that answers with `reply`, or with each frame as it came.
     ///
     /// # Errors
     /// [`ServerError`] with what it last said.
@@ -73,24 +73,27 @@ impl Server {
         cpus: &CpuList,
         directory: &Path,
         transport: Transport,
-        reply: &[u8],
+        reply: Option<&[u8]>,
     ) -> Result<Self, ServerError> {
         let endpoint = match transport {
             Transport::Uds => Endpoint::Unix(directory.join("echo.sock")),
             _ => Endpoint::Tcp(free_address()?),
         };
-        let path = directory.join("echo.reply");
-        fs::write(&path, reply).map_err(failed("writing the echo's reply"))?;
-        let program = vec![
+        let mut program: Vec<OsString> = vec![
             this_binary()?.into(),
             "echo".into(),
             "--transport".into(),
             transport.name().into(),
             "--listen".into(),
             endpoint.to_string().into(),
-            "--reply".into(),
-            path.into(),
         ];
+        if let Some(reply) = reply {
+            let path = directory.join("echo.reply");
+            fs::write(&path, reply).map_err(failed("writing the echo's reply"))?;
+            program.extend(["--reply".into(), path.into()]);
+        } else {
+            program.push("--full-echo".into());
+        }
         Self::start(program, cpus, &directory.join("echo.log"), endpoint)
     }
 

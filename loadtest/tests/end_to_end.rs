@@ -196,6 +196,24 @@ fn a_real_daemon_is_never_wrong_over_any_transport() {
     }
 }
 
+#[test]
+fn the_echo_may_send_frames_back_whole() {
+    let jotd = jotd().display().to_string();
+    let full = [
+        "run",
+        "--echo",
+        "full",
+        "--hit-ratio",
+        "1",
+        "--json",
+        "--jotd",
+        &jotd,
+    ];
+    let output = loadtest(&[&full[..], &SHORT].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(lines(&output)[0]["ratio_to_ceiling"].as_f64() > Some(0.0));
+}
+
 /// The daemon beside this binary. A test run of the whole workspace has built it; alone, this does.
 fn jotd() -> PathBuf {
     let path = Path::new(LOADTEST).with_file_name("jotd");

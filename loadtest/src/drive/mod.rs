@@ -46,6 +46,8 @@ pub(crate) struct Job<'a> {
     pub(crate) duration: Duration,
     /// Where the client's threads run.
     pub(crate) cpus: &'a CpuList,
+    /// Whether the server sends frames back as they came, instead of verdicts (Unix socket only).
+    pub(crate) echoes_frames: bool,
     /// Seed of an open loop's timetable.
     pub(crate) seed: u64,
 }

@@ -3,7 +3,7 @@
 
 mod values;
 
-pub(crate) use values::{AlgMix, Endpoint, GrpcCall, Transport, Wanted};
+pub(crate) use values::{AlgMix, EchoKind, Endpoint, GrpcCall, Transport, Wanted};
 
 use crate::cpu::CpuList;
 use crate::mix::{Class, Shares};
@@ -137,6 +137,9 @@ pub(crate) struct Load {
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1,
           default_missing_value = "true", action = clap::ArgAction::Set)]
     pub(crate) ceiling: bool,
+    /// What the echo answers with: as many bytes as jotd does, or each frame as it came (Unix socket only).
+    #[arg(long, value_enum, default_value = "reply")]
+    pub(crate) echo: EchoKind,
     /// Determines the sequence of classes and tokens.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) seed: u64,
@@ -293,6 +296,11 @@ impl Load {
         {
             return Err("--grpc-call unary asks one token a call: add --frame-tokens 1".to_owned());
         }
+        if self.echo == EchoKind::Full && self.transport != Transport::Uds {
+            return Err(
+                "--echo full: only the Unix socket's frames are sent back whole".to_owned(),
+            );
+        }
         Ok(())
     }
 }
@@ -346,6 +354,8 @@ mod tests {
         }
         let unary = load(&["--transport", "grpc", "--grpc-call", "unary"]).expect("parses");
         assert!(unary.check().is_err());
+        let whole = load(&["--transport", "h2", "--echo", "full"]).expect("parses");
+        assert!(whole.check().is_err());
         let good = load(&["--invalid-classes", "good,forged"]).expect("parses");
         assert!(good.check().is_err());
     }

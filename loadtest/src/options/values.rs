@@ -41,6 +41,15 @@ pub(crate) enum Wanted {
     Claims,
 }
 
+/// What the echo answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EchoKind {
+    /// An answer of jotd's own: the same bytes in, the same bytes out.
+    Reply,
+    /// The frame as it came: many more bytes out than jotd ever sends.
+    Full,
+}
+
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {

@@ -3,11 +3,13 @@
 
 use super::super::{DriveError, Job};
 use super::protocol::{answer, unexpected, write_head};
+use crate::answer::Answer;
 use crate::corpus::Corpus;
 use crate::record::Record;
-use jotd::transport::wire::{FrameKind, Framing, Verdicts, next_frame};
+use jotd::transport::wire::{FrameKind, Framing, Head, Verdicts, next_frame};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub(super) struct Lane<'a> {
     pub(super) blocked: bool,
     input: Vec<u8>,
     input_end: usize,
+    echoes_frames: bool,
 }
 
 /// A frame in flight.
@@ -59,6 +62,7 @@ impl<'a> Lane<'a> {
             blocked: false,
             input: vec![0; READ_BYTES],
             input_end: 0,
+            echoes_frames: job.echoes_frames,
         }
     }
 
@@ -181,24 +185,7 @@ impl<'a> Lane<'a> {
                 .map_err(DriveError::of("reading an answer"))?;
             match framing {
                 Framing::Complete(head, bytes) => {
-                    let frame = &self.input[from..from + bytes];
-                    if head.kind != FrameKind::Verdicts as u8 {
-                        return Err(unexpected(head.kind, frame));
-                    }
-                    let verdicts =
-                        Verdicts::decode(frame).map_err(DriveError::of("reading an answer"))?;
-                    let index = claim(&self.slots, &verdicts)?;
-                    let slot = &self.slots[index];
-                    record.frame(
-                        self.corpus,
-                        &slot.tokens,
-                        verdicts.iter().map(answer),
-                        at,
-                        at.saturating_sub(slot.intended),
-                        measured,
-                    );
-                    self.slots[index].tokens.clear();
-                    self.free.push(index);
+                    self.take_answer(head, from..from + bytes, record, at, measured)?;
                     from += bytes;
                 }
                 Framing::Incomplete(bytes) => {
@@ -212,16 +199,47 @@ impl<'a> Lane<'a> {
             }
         }
     }
+
+    fn take_answer(
+        &mut self,
+        head: Head,
+        at_bytes: Range<usize>,
+        record: &mut Record,
+        at: Duration,
+        measured: bool,
+    ) -> Result<(), DriveError> {
+        let frame = &self.input[at_bytes];
+        let echoed = self.echoes_frames && head.kind == FrameKind::Verify as u8;
+        if head.kind != FrameKind::Verdicts as u8 && !echoed {
+            return Err(unexpected(head.kind, frame));
+        }
+        let index = claim(&self.slots, head)?;
+        let slot = &self.slots[index];
+        let latency = at.saturating_sub(slot.intended);
+        let (corpus, tokens) = (self.corpus, &slot.tokens);
+        if echoed {
+            let trusted = std::iter::repeat(Answer::Valid { cached: false });
+            record.frame(corpus, tokens, trusted, at, latency, measured);
+        } else {
+            let verdicts = Verdicts::decode(frame).map_err(DriveError::of("reading an answer"))?;
+            let answers = verdicts.iter().map(answer);
+            record.frame(corpus, tokens, answers, at, latency, measured);
+        }
+        self.slots[index].tokens.clear();
+        self.free.push(index);
+        Ok(())
+    }
 }
 
-/// The slot that verdicts answer. Tokens are cleared when a slot is freed, so a second answer to the
-/// same request does not fit either.
-fn claim(slots: &[Slot], verdicts: &Verdicts<'_>) -> Result<usize, DriveError> {
+/// The slot that a frame answers, all of its tokens. Tokens are cleared when a slot is freed, so a second
+/// answer to the same request does not fit either.
+fn claim(slots: &[Slot], head: Head) -> Result<usize, DriveError> {
     let mask = (1 << SLOT_BITS) - 1;
-    let index = usize::try_from(verdicts.request_id & mask).unwrap_or(usize::MAX);
+    let index = usize::try_from(head.request_id & mask).unwrap_or(usize::MAX);
     match slots.get(index) {
         Some(slot)
-            if slot.request_id == verdicts.request_id && slot.tokens.len() == verdicts.len() =>
+            if slot.request_id == head.request_id
+                && slot.tokens.len() == usize::from(head.count) =>
         {
             Ok(index)
         }
