@@ -20,7 +20,7 @@ mod tests;
 
 use shard::Shard;
 
-/// Names a verified token: SHA-256 under a per-process secret over version, policy and the whole token,
+/// Names a verified token: a keyed hash, under a per-process secret, of version, policy and the whole token,
 /// its signature included.
 pub type Digest = [u8; 32];
 

@@ -7,6 +7,7 @@
 //! aws-lc-rs is the reference; faster kernels slot in behind `verify_batch`.
 
 mod batch;
+pub mod blake3;
 mod ecdsa;
 mod ed25519;
 mod hmac;

@@ -5,6 +5,12 @@
 //! assume, only which of the available kernels is chosen.
 #![forbid(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod transpose;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use transpose::{quarters, transpose};
+
 /// Proof that the CPU has AVX-512 F and BW, and that the operating system keeps their registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512(Witness);

@@ -10,7 +10,6 @@ mod sha512;
 use super::lanes::Lane;
 use super::{Sha256State, Sha512State};
 use crate::simd::Avx512;
-use std::arch::x86_64::*;
 
 /// SHA-256 of sixteen messages.
 pub(super) fn sha256(_cpu: Avx512, lanes: &mut [Lane<'_, Sha256State, 64>; 16], blocks: usize) {
@@ -28,21 +27,3 @@ pub(super) fn sha512(_cpu: Avx512, lanes: &mut [Lane<'_, Sha512State, 128>; 8], 
 const CHOOSE: i32 = 0xca;
 const MAJORITY: i32 = 0xe8;
 const PARITY: i32 = 0x96;
-
-/// Of four registers, seen as four quarters of 128 bits each: all first quarters, all second ones, and so on.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
-    const EVEN: i32 = 0x88;
-    const ODD: i32 = 0xdd;
-    let even_ab = _mm512_shuffle_i32x4::<EVEN>(a, b);
-    let odd_ab = _mm512_shuffle_i32x4::<ODD>(a, b);
-    let even_cd = _mm512_shuffle_i32x4::<EVEN>(c, d);
-    let odd_cd = _mm512_shuffle_i32x4::<ODD>(c, d);
-    [
-        _mm512_shuffle_i32x4::<EVEN>(even_ab, even_cd),
-        _mm512_shuffle_i32x4::<EVEN>(odd_ab, odd_cd),
-        _mm512_shuffle_i32x4::<ODD>(even_ab, even_cd),
-        _mm512_shuffle_i32x4::<ODD>(odd_ab, odd_cd),
-    ]
-}

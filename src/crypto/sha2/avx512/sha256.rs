@@ -1,9 +1,10 @@
 //! The SHA-256 compression function on sixteen messages at once.
 #![allow(unsafe_code, reason = "vector loads and stores")]
 
-use super::{CHOOSE, MAJORITY, PARITY, quarters};
+use super::{CHOOSE, MAJORITY, PARITY};
 use crate::crypto::sha2::Sha256State;
 use crate::crypto::sha2::lanes::Lane;
+use crate::simd::transpose;
 use std::arch::x86_64::*;
 
 /// Messages side by side.
@@ -131,34 +132,6 @@ fn load_block(block: &[u8; 64]) -> __m512i {
     let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
     let big_endian = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
     _mm512_shuffle_epi8(bytes, big_endian)
-}
-
-/// Turns sixteen rows, one a lane, into sixteen columns, one a word.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
-    // Within each 128 bits: pairs of rows, then fours. After this, register 4g + c of each four rows g has
-    // the words c, c + 4, c + 8 and c + 12 of its rows, one of them in each 128 bits.
-    let mut fours = rows;
-    for g in 0..4 {
-        let [r0, r1, r2, r3] = [4 * g, 4 * g + 1, 4 * g + 2, 4 * g + 3].map(|at| rows[at]);
-        let low01 = _mm512_unpacklo_epi32(r0, r1);
-        let high01 = _mm512_unpackhi_epi32(r0, r1);
-        let low23 = _mm512_unpacklo_epi32(r2, r3);
-        let high23 = _mm512_unpackhi_epi32(r2, r3);
-        fours[4 * g] = _mm512_unpacklo_epi64(low01, low23);
-        fours[4 * g + 1] = _mm512_unpackhi_epi64(low01, low23);
-        fours[4 * g + 2] = _mm512_unpacklo_epi64(high01, high23);
-        fours[4 * g + 3] = _mm512_unpackhi_epi64(high01, high23);
-    }
-    let mut columns = rows;
-    for c in 0..4 {
-        let words = quarters([fours[c], fours[4 + c], fours[8 + c], fours[12 + c]]);
-        for (q, word) in words.into_iter().enumerate() {
-            columns[4 * q + c] = word;
-        }
-    }
-    columns
 }
 
 #[inline]

@@ -1,9 +1,10 @@
 //! The SHA-512 compression function on eight messages at once.
 #![allow(unsafe_code, reason = "vector loads and stores")]
 
-use super::{CHOOSE, MAJORITY, PARITY, quarters};
+use super::{CHOOSE, MAJORITY, PARITY};
 use crate::crypto::sha2::Sha512State;
 use crate::crypto::sha2::lanes::Lane;
+use crate::simd::quarters;
 use std::arch::x86_64::*;
 
 /// Messages side by side.
