@@ -21,13 +21,13 @@ pub(super) fn chunk_values(
     unsafe { compress(secret, chunks) }
 }
 
-/// The flags of the BLAKE3 paper (§2.2, table 3).
+/// The flags of the BLAKE3 paper (§2).
 const CHUNK_START: i32 = 1;
 const CHUNK_END: i32 = 1 << 1;
 const ROOT: i32 = 1 << 3;
 const KEYED_HASH: i32 = 1 << 4;
 
-/// The first four words of the state's lower half (BLAKE3 paper §2.2, table 1): those of SHA-256.
+/// The first four words of the state's lower half (BLAKE3 paper §2): those of SHA-256.
 const IV: [u32; 4] = [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a];
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -85,8 +85,8 @@ fn compress(secret: &[u8; 32], chunks: &[Chunk<'_>; LANES]) -> [[u8; 32]; LANES]
     store_values(value)
 }
 
-/// The seven rounds on a state (BLAKE3 paper §2.2), the message words of each in the order that repeated
-/// permutation gives (table 2).
+/// The seven rounds on a state (BLAKE3 paper §2), the message words of each in the order that the permutation,
+/// repeated, gives.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn rounds(mut v: [__m512i; 16], m: &[__m512i; 16]) -> [__m512i; 16] {

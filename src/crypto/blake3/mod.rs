@@ -1,8 +1,9 @@
 //! BLAKE3 under a secret key, one message or many at a time: the digest that names a cached verdict.
 //!
-//! It is the keyed hash of the BLAKE3 paper (§2.1, mode `keyed_hash`), bit for bit: a pseudorandom function
+//! It is the keyed hash of the BLAKE3 paper (§2, mode `keyed_hash`), bit for bit: a pseudorandom function
 //! of 256 bits. Few messages go to the `blake3` crate; many are taken side by side by this room's own lanes,
-//! which the crate does not offer for messages of a token's length.
+//! which the crate does not offer for messages of a token's length. `docs/decisions/0003-digest.md` has the
+//! figures.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
