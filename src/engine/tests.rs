@@ -205,17 +205,39 @@ fn hits_carry_the_claims_their_caller_wants() {
 }
 
 /// Stops the worker in its first batch until it is let go, so that what follows queues up behind it.
-fn held_engine() -> (Engine, Arc<Metrics>, mpsc::Sender<()>) {
+fn held_engine() -> (Engine, Arc<Metrics>, Hold) {
     let (let_go, held) = mpsc::channel::<()>();
-    let held = Mutex::new(held);
+    let (begin, begun) = mpsc::channel();
+    let held = Mutex::new((held, begin));
     let fault: Fault = Box::new(move |_| {
-        // Once the sender is gone, nothing holds any more.
-        let _ = held.lock().expect("one worker").recv();
+        let (held, begin) = &*held.lock().expect("one worker");
+        // Once the hold is gone, nobody listens, and nothing holds any more.
+        let _ = begin.send(());
+        let _ = held.recv();
     });
     let mut options = options(1);
     options.queue_cost_ns_max = 2_000_000;
     let (engine, metrics) = engine_with(&options, Some(fault));
-    (engine, metrics, let_go)
+    let hold = Hold {
+        _let_go: let_go,
+        begun,
+    };
+    (engine, metrics, hold)
+}
+
+/// Holds the worker in the batch it began, until it is dropped.
+struct Hold {
+    _let_go: mpsc::Sender<()>,
+    begun: mpsc::Receiver<()>,
+}
+
+impl Hold {
+    /// Waits until the worker has begun a batch, which no later question can be part of.
+    fn wait(&self) {
+        self.begun
+            .recv_timeout(PATIENCE)
+            .expect("the worker begins");
+    }
 }
 
 /// Asks without waiting; the answer comes over the channel.
@@ -279,7 +301,7 @@ fn identical_tokens_in_flight_are_verified_once() {
 
 #[test]
 fn full_queues_refuse_at_once_and_a_peer_can_fill_only_its_part() {
-    let (engine, metrics, let_go) = held_engine();
+    let (engine, metrics, hold) = held_engine();
     let key = hs256();
     let first = ask(&engine, call(&engine, vec![mint(&key, 0)]));
     // Half of 2 ms for one peer, at a microsecond and more a token.
@@ -304,7 +326,7 @@ fn full_queues_refuse_at_once_and_a_peer_can_fill_only_its_part() {
         ..call(&engine, vec![mint(&key, 6_000)])
     };
     let other = ask(&engine, other);
-    drop(let_go);
+    drop(hold);
     assert!(first.recv_timeout(PATIENCE).expect("an answer")[0].is_valid());
     assert!(other.recv_timeout(PATIENCE).expect("an answer")[0].is_valid());
     let flood = flood.recv_timeout(PATIENCE).expect("an answer");
@@ -321,9 +343,10 @@ fn full_queues_refuse_at_once_and_a_peer_can_fill_only_its_part() {
 
 #[test]
 fn expired_tokens_are_never_verified() {
-    let (engine, metrics, let_go) = held_engine();
+    let (engine, metrics, hold) = held_engine();
     let key = hs256();
     let first = ask(&engine, call(&engine, vec![mint(&key, 0)]));
+    hold.wait();
     let now = engine.clock().now();
     let late = Call {
         deadline: Some(now.since_boot + Duration::from_millis(1)),
@@ -339,7 +362,7 @@ fn expired_tokens_are_never_verified() {
     };
     let too_late = engine.ask(too_late, engine.clock().now(), |_| {});
     assert_eq!(cause(&too_late.expect("at once")[0]), Some(Cause::Deadline));
-    drop(let_go);
+    drop(hold);
     assert!(first.recv_timeout(PATIENCE).expect("an answer")[0].is_valid());
     let late = late.recv_timeout(PATIENCE).expect("an answer");
     assert!(
@@ -356,7 +379,7 @@ fn expired_tokens_are_never_verified() {
 
 #[test]
 fn draining_answers_all_that_was_accepted_and_takes_nothing_more() {
-    let (engine, _, let_go) = held_engine();
+    let (engine, _, hold) = held_engine();
     let key = hs256();
     let answers: Vec<_> = (0..100)
         .map(|number| ask(&engine, call(&engine, vec![mint(&key, number)])))
@@ -374,7 +397,7 @@ fn draining_answers_all_that_was_accepted_and_takes_nothing_more() {
         cause(&refused.expect("at once")[0]),
         Some(Cause::Overloaded)
     );
-    drop(let_go);
+    drop(hold);
     assert!(engine.drain(PATIENCE));
     for answer in answers {
         let verdicts = answer.try_recv().expect("answered before drain returned");
@@ -385,13 +408,13 @@ fn draining_answers_all_that_was_accepted_and_takes_nothing_more() {
 
 #[test]
 fn dropping_the_engine_answers_all_that_was_accepted() {
-    let (engine, _, let_go) = held_engine();
+    let (engine, _, hold) = held_engine();
     let key = hs256();
     let answers: Vec<_> = (0..100)
         .map(|number| ask(&engine, call(&engine, vec![mint(&key, number)])))
         .collect();
     drop(engine);
-    drop(let_go);
+    drop(hold);
     for answer in answers {
         assert!(answer.recv_timeout(PATIENCE).expect("an answer")[0].is_valid());
     }

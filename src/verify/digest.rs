@@ -3,6 +3,7 @@
 use super::Question;
 use crate::cache::Digest;
 use crate::crypto::blake3::KeyedBlake3;
+use crate::os;
 use zeroize::Zeroize;
 
 /// What the digests mean; raised when that changes.
@@ -25,7 +26,7 @@ impl DigestKey {
     #[must_use]
     pub fn random() -> Self {
         let mut secret = [0; 32];
-        aws_lc_rs::rand::fill(&mut secret).expect("the system's random generator works");
+        os::fill_random(&mut secret);
         let key = Self(KeyedBlake3::new(&secret));
         secret.zeroize();
         key
