@@ -16,7 +16,7 @@ mod padded;
 
 pub(super) use function::{
     Midstate, SHA256_INITIAL, SHA384_INITIAL, SHA512_INITIAL, Sha256State, Sha512State, State,
-    digest_window,
+    digest_window, digest_window_plain,
 };
 pub use lanes::Kernel;
 
@@ -80,6 +80,16 @@ impl KeyedSha256 {
             let each = |index: usize| (&self.midstate, &messages[index].0, messages[index].1);
             digest_window(self.kernel, each, digests);
         }
+    }
+}
+
+/// SHA-256 of each message (FIPS 180-4 §6.2), in lanes where the CPU has them. `message` gives the one at an
+/// index, and may be asked more than once.
+pub(super) fn sha256_many<'a>(message: impl Fn(usize) -> &'a [u8], digests: &mut [[u8; 32]]) {
+    let kernel = Kernel::best();
+    for (window, digests) in digests.chunks_mut(WINDOW).enumerate() {
+        let message = |index: usize| message(window * WINDOW + index);
+        digest_window_plain(kernel, SHA256_INITIAL, message, digests);
     }
 }
 
