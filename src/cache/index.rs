@@ -57,6 +57,14 @@ impl Index {
         None
     }
 
+    /// The slot in the cell where the name's way begins; the mask, which is no slot, where that is empty.
+    #[inline]
+    pub(super) fn first(&self, name: &Name) -> u32 {
+        let home = name.home(self.cells.len());
+        let cell = self.cells.get(home);
+        cell.map_or(self.slot_mask, |cell| cell.load(Ordering::Relaxed)) & self.slot_mask
+    }
+
     /// Enters a name's slot. Only for whoever holds the shard's lock.
     pub(super) fn enter(&self, name: &Name, slot: u32) {
         let mut at = name.home(self.cells.len());

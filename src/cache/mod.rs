@@ -69,6 +69,9 @@ pub const CAPACITY_DEFAULT: usize = 262_144;
 /// Default for the number of shards. Only insertions lock a shard, and they are as rare as verifications.
 pub const SHARDS_DEFAULT: usize = 64;
 
+/// Names approached at a time: more than memory can be asked for at once.
+const NAMES_APPROACHED: usize = 64;
+
 /// Fewest entries worth a shard of their own: in a smaller one the queues' proportions mean nothing.
 const SHARD_ENTRIES_MIN: usize = 64;
 
@@ -104,6 +107,22 @@ impl Cache {
     pub fn get(&self, digest: &Digest) -> Option<Entry> {
         let name = Name::of(digest);
         self.shard(&name).get(&name)
+    }
+
+    /// Brings the places of these names near. Looking them up one by one would wait for memory one by one;
+    /// here the waits overlap, which a busy frame's time is made of once the cache outgrows the CPU's own.
+    #[inline]
+    pub fn approach(&self, digests: &[Digest]) {
+        for digests in digests.chunks(NAMES_APPROACHED) {
+            let mut slots = [0; NAMES_APPROACHED];
+            for (slot, digest) in slots.iter_mut().zip(digests) {
+                let name = Name::of(digest);
+                *slot = self.shard(&name).likely_slot(&name);
+            }
+            for (slot, digest) in slots.iter().zip(digests) {
+                self.shard(&Name::of(digest)).approach(*slot);
+            }
+        }
     }
 
     /// Remembers a verified token, evicting another if there is no room. `share` is the tenant's number.

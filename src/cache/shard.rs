@@ -46,6 +46,20 @@ impl Shard {
         })
     }
 
+    /// The slot that the name's first cell speaks of; perhaps none.
+    #[inline]
+    pub(super) fn likely_slot(&self, name: &Name) -> u32 {
+        self.index.first(name)
+    }
+
+    /// Reads from a slot, so that its lines are near when it is looked at.
+    #[inline]
+    pub(super) fn approach(&self, slot: u32) {
+        if let Some(slot) = self.slots.get(slot) {
+            slot.approach();
+        }
+    }
+
     pub(super) fn insert(&self, name: &Name, entry: &Entry, share: u32) -> bool {
         if self.capacity == 0 {
             return false;

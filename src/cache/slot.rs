@@ -35,6 +35,16 @@ impl Slot {
         (self.version.load(Ordering::Relaxed) == version).then(|| unpack(words))
     }
 
+    /// Reads from both ends, and so from every line the slot lies in, for the reading's sake.
+    #[inline]
+    pub(super) fn approach(&self) {
+        let [.., last] = &self.entry;
+        std::hint::black_box((
+            self.version.load(Ordering::Relaxed),
+            last.load(Ordering::Relaxed),
+        ));
+    }
+
     /// Counts a use. Racing readers may lose a count, which is fine for an estimate; once the count is
     /// full, readers no longer write and the line stays shared between cores.
     #[inline]

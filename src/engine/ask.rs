@@ -118,6 +118,7 @@ fn look_up(
                 *place = question(call, records, token);
             }
             shared.digest_key.digest_many(questions, digests);
+            shared.cache.approach(digests);
             for (question, digest) in questions.iter().zip(digests.iter()) {
                 look_up(*question, digest);
             }

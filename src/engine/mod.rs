@@ -15,7 +15,6 @@
 mod ask;
 mod budget;
 mod call;
-mod count;
 mod flights;
 mod peer;
 mod schedule;
@@ -199,11 +198,6 @@ impl Engine {
         reply: impl FnOnce(Vec<Verdict>) + Send + 'static,
     ) -> Option<Vec<Verdict>> {
         ask::ask(&self.0.shared, &self.0.mailboxes, call, now, reply)
-    }
-
-    /// Adds the verdicts of one call to the counters, by issuer, algorithm, reason and transport.
-    pub fn count(&self, transport: &'static str, verdicts: &[Verdict]) {
-        count::count(&self.0.shared.metrics, transport, verdicts);
     }
 
     /// Swaps the records. Calls in flight finish under the snapshot they began with.

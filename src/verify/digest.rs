@@ -3,6 +3,7 @@
 use super::Question;
 use crate::cache::Digest;
 use crate::crypto::sha2::KeyedSha256;
+use crate::os;
 use zeroize::Zeroize;
 
 /// What the digests mean; raised when that changes.
@@ -23,7 +24,7 @@ impl DigestKey {
     #[must_use]
     pub fn random() -> Self {
         let mut secret = [0; 64];
-        aws_lc_rs::rand::fill(&mut secret).expect("the system's random generator works");
+        os::fill_random(&mut secret);
         let key = Self(KeyedSha256::new(&secret));
         secret.zeroize();
         key
