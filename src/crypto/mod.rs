@@ -168,6 +168,12 @@ impl std::fmt::Debug for VerifyingKey {
     }
 }
 
+/// The kernel that verifies batches under a prepared P-256 key on this CPU, by its name in figures.
+#[must_use]
+pub fn prepared_p256_kernel() -> &'static str {
+    p256::batch_kernel_name()
+}
+
 impl Scheme {
     /// How many schemes there are.
     pub const COUNT: usize = Self::ALL.len();

@@ -50,6 +50,17 @@ impl Kernel {
         }
     }
 
+    /// Its name in figures.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::AwsLc => "aws-lc",
+            Self::Portable => "portable",
+            Self::Ifma(_) => "ifma",
+            #[cfg(test)]
+            Self::Model => "model",
+        }
+    }
+
     /// Every kernel this CPU can run, the reference first.
     #[cfg(test)]
     pub(in crate::crypto) fn available() -> Vec<Self> {

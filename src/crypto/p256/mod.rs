@@ -26,5 +26,10 @@ mod verify;
 
 pub(super) use run::{Point, verify_run};
 
+/// The name of the kernel that takes whole batches on this CPU.
+pub(super) fn batch_kernel_name() -> &'static str {
+    kernel::Kernel::best(kernel::WINDOW).name()
+}
+
 #[cfg(test)]
 mod tests;
