@@ -235,9 +235,11 @@ fn ec_subject(
     let pair = sig::EcdsaKeyPair::generate(signing).unwrap();
     let point = pair.public_key().as_ref();
     let (x, y) = point[1..].split_at(point.len() / 2);
+    let key = VerifyingKey::ec(scheme, x, y).unwrap();
+    key.prepare();
     Subject {
         name,
-        key: VerifyingKey::ec(scheme, x, y).unwrap(),
+        key,
         reference: by_parsed(ParsedPublicKey::new(verifying, point).unwrap()),
         sign: Box::new(move |message| {
             let signature = pair.sign(&SystemRandom::new(), message).unwrap();

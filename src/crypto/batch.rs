@@ -2,7 +2,7 @@
 //! its checks at once; decides nothing about any of them together.
 #![forbid(unsafe_code)]
 
-use super::{Material, Scheme, VerifyingKey, hmac, reference};
+use super::{Material, Scheme, VerifyingKey, hmac, p256, reference};
 use crate::limits;
 
 /// One signature to check.
@@ -64,6 +64,8 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
     };
     if scheme.is_hmac() {
         hmac::verify_run(scheme, run);
+    } else if scheme == Scheme::EcdsaP256Sha256 {
+        p256::verify_run(run);
     } else {
         reference::verify_run(run);
     }
@@ -204,8 +206,16 @@ impl VerifyingKey {
     /// The parsed public form; `None` for a secret.
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
         match &self.material {
-            Material::Public(key) => Some(key),
+            Material::Public(key) | Material::P256(key, _) => Some(key),
             Material::Hmac(_) => None,
+        }
+    }
+
+    /// The point of a P-256 key.
+    pub(super) fn p256_point(&self) -> Option<&p256::Point> {
+        match &self.material {
+            Material::P256(_, point) => Some(point),
+            Material::Public(_) | Material::Hmac(_) => None,
         }
     }
 
@@ -213,7 +223,7 @@ impl VerifyingKey {
     pub(super) fn secret(&self) -> Option<&hmac::Secret> {
         match &self.material {
             Material::Hmac(secret) => Some(secret),
-            Material::Public(_) => None,
+            Material::Public(_) | Material::P256(..) => None,
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use transpose::{quarters, transpose};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512(Witness);
 
-/// Where there is no AVX-512 at all, there is no value of its witness either.
+/// Where there is no AVX-512 at all, there is no value of its witnesses either.
 #[cfg(target_arch = "x86_64")]
 type Witness = ();
 #[cfg(not(target_arch = "x86_64"))]
@@ -41,6 +41,37 @@ impl Avx512 {
 
     /// What follows from a proof that cannot be given: anything. It stands where the instructions cannot even
     /// be written.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn impossible(self) -> ! {
+        match self.0 {}
+    }
+}
+
+/// Proof that the CPU has AVX-512 with DQ, VL and IFMA besides, and BMI2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx512Ifma(Witness);
+
+impl Avx512Ifma {
+    /// The proof, if this CPU can give it.
+    #[must_use]
+    #[cfg(target_arch = "x86_64")]
+    pub fn detect() -> Option<Self> {
+        let present = Avx512::detect().is_some()
+            && std::arch::is_x86_feature_detected!("avx512dq")
+            && std::arch::is_x86_feature_detected!("avx512vl")
+            && std::arch::is_x86_feature_detected!("avx512ifma")
+            && std::arch::is_x86_feature_detected!("bmi2");
+        present.then_some(Self(()))
+    }
+
+    /// The proof, which this architecture never gives.
+    #[must_use]
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Option<Self> {
+        None
+    }
+
+    /// What follows from a proof that cannot be given, as for [`Avx512`].
     #[cfg(not(target_arch = "x86_64"))]
     pub fn impossible(self) -> ! {
         match self.0 {}

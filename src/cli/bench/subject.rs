@@ -36,6 +36,9 @@ pub(super) fn kernels(scheme: Scheme) -> Vec<Kernel> {
 
 /// Who does the work behind `verify_batch`. Batches too small for the lanes run one by one in either case.
 fn kernel_name(scheme: Scheme) -> &'static str {
+    if scheme == Scheme::EcdsaP256Sha256 {
+        return crypto::prepared_p256_kernel();
+    }
     if !scheme.is_hmac() {
         return "aws-lc";
     }
@@ -89,10 +92,12 @@ impl Subject {
             let key = SigningKey::generate(algorithm, None).map_err(|e| fault(&e.to_string()))?;
             let json = danger::to_private_jwk(&key).map_err(|e| fault(&e.to_string()))?;
             let jwk = Jwk::parse(json.as_bytes()).map_err(|e| fault(&e.to_string()))?;
+            let verifying = jwk
+                .verifying_key(algorithm.scheme())
+                .map_err(|e| fault(&e.to_string()))?;
+            verifying.prepare();
             subject.keys.push(Key {
-                verifying: jwk
-                    .verifying_key(algorithm.scheme())
-                    .map_err(|e| fault(&e.to_string()))?,
+                verifying,
                 reference: Reference::new(algorithm.scheme(), &jwk)
                     .ok_or_else(|| fault("aws-lc-rs does not take the key"))?,
             });

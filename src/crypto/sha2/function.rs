@@ -207,3 +207,25 @@ pub(in crate::crypto) fn digest_window<
         digests,
     );
 }
+
+/// Digests up to [`WINDOW`](super::WINDOW) messages with no secret before them, from an initial state.
+pub(in crate::crypto) fn digest_window_plain<
+    'a,
+    S: State<BLOCK_BYTES, LANES> + 'a,
+    const BLOCK_BYTES: usize,
+    const LANES: usize,
+>(
+    kernel: Kernel,
+    initial: S,
+    message: impl Fn(usize) -> &'a [u8],
+    digests: &mut [S::Digest],
+) {
+    kernel.digest_window(
+        |index| Lane {
+            state: initial,
+            message: Padded::new(0, &[], message(index)),
+        },
+        |index| block_count::<BLOCK_BYTES>(message(index).len()),
+        digests,
+    );
+}

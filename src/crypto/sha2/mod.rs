@@ -1,4 +1,5 @@
-//! SHA-2 with a secret first block, one message or many at a time: what HMAC is made of.
+//! SHA-2, one message or many at a time: with a secret first block it is what HMAC is made of, without one it
+//! digests signing inputs.
 //!
 //! By itself it is not a MAC: whoever sees a digest could extend its message. HMAC sees to that.
 
@@ -13,13 +14,23 @@ mod padded;
 
 pub(super) use function::{
     Midstate, SHA256_INITIAL, SHA384_INITIAL, SHA512_INITIAL, Sha256State, Sha512State, State,
-    digest_window,
+    digest_window, digest_window_plain,
 };
 pub use lanes::Kernel;
 
 /// Messages are taken this many at a time: the widest kernel's lanes several times over, and little enough
 /// for the stack.
 pub(super) const WINDOW: usize = 64;
+
+/// SHA-256 of each message (FIPS 180-4 §6.2), in lanes where the CPU has them. `message` gives the one at an
+/// index, and may be asked more than once.
+pub(super) fn sha256_many<'a>(message: impl Fn(usize) -> &'a [u8], digests: &mut [[u8; 32]]) {
+    let kernel = Kernel::best();
+    for (window, digests) in digests.chunks_mut(WINDOW).enumerate() {
+        let message = |index: usize| message(window * WINDOW + index);
+        digest_window_plain(kernel, SHA256_INITIAL, message, digests);
+    }
+}
 
 #[cfg(test)]
 mod tests;

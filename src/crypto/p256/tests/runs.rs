@@ -1,0 +1,131 @@
+//! Prepared keys behind `verify_batch`.
+
+use super::Dice;
+use super::signatures::ours;
+use crate::crypto::batch::{Run, verify_batch};
+use crate::crypto::p256::kernel::Kernel;
+use crate::crypto::p256::run::{Point, verify_run_by};
+use crate::crypto::{Check, Material, Outcome, Scheme, VerifyingKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+
+struct Signer {
+    pair: EcdsaKeyPair,
+    key: VerifyingKey,
+}
+
+impl Signer {
+    fn new() -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let [x, y] = coordinates(&pair);
+        let key = VerifyingKey::ec(Scheme::EcdsaP256Sha256, &x, &y).unwrap();
+        Self { pair, key }
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let signature = self.pair.sign(&SystemRandom::new(), message).unwrap();
+        signature.as_ref().to_vec()
+    }
+}
+
+fn coordinates(pair: &EcdsaKeyPair) -> [[u8; 32]; 2] {
+    let coordinates: &[[u8; 32]] = pair.public_key().as_ref()[1..].as_chunks().0;
+    [coordinates[0], coordinates[1]]
+}
+
+/// Good and bad signatures under prepared and unprepared keys, in one batch, by every kernel.
+#[test]
+fn preparing_a_key_changes_no_outcome() {
+    let signers: [Signer; 4] = std::array::from_fn(|_| Signer::new());
+    let mut dice = Dice::new(30);
+    let signed: Vec<_> = (0..128)
+        .map(|at| {
+            let signer = &signers[dice.below(4)];
+            // Messages of no to several blocks.
+            let message = vec![at as u8; dice.below(400)];
+            let mut signature = signer.sign(&message);
+            match dice.below(4) {
+                0 => signature[dice.below(64)] ^= 0x20,
+                1 => signature.truncate(dice.below(64)),
+                _ => {}
+            }
+            (signer, message, signature)
+        })
+        .collect();
+    let checks: Vec<_> = signed
+        .iter()
+        .map(|(signer, message, signature)| Check {
+            key: &signer.key,
+            message,
+            signature,
+        })
+        .collect();
+    let mut expected = Vec::new();
+    verify_batch(&checks, &mut expected);
+    assert!(expected.contains(&Outcome::Genuine) && expected.contains(&Outcome::Forged));
+    for signer in &signers[1..] {
+        assert_eq!(signer.key.prepare(), 256 * 1024);
+        assert_eq!(signer.key.prepare(), 256 * 1024, "a second time");
+    }
+    let mut outcomes = Vec::new();
+    for size in [1, 2, 7, 8, 9, 64, 128] {
+        verify_batch(&checks[..size], &mut outcomes);
+        assert_eq!(outcomes, expected[..size], "{size}");
+    }
+    let picks: Vec<u8> = (0..128).collect();
+    for kernel in Kernel::available() {
+        let mut outcomes = vec![Outcome::Forged; checks.len()];
+        let run = Run {
+            checks: &checks,
+            picks: &picks,
+            outcomes: &mut outcomes,
+        };
+        verify_run_by(kernel, run);
+        assert_eq!(outcomes, expected, "{kernel:?}");
+    }
+}
+
+/// A key whose table is that of another: what the other signed is found genuine by the table, so a kernel was
+/// asked; and what the key itself signed is genuine still, so the kernel's refusal was confirmed.
+#[test]
+fn kernels_accept_and_the_reference_refuses() {
+    let (signer, other) = (Signer::new(), Signer::new());
+    let [x, y] = coordinates(&other.pair);
+    let point = Point::new(&x, &y);
+    point.prepare();
+    let Material::P256(parsed, _) = signer.key.material else {
+        panic!("a P-256 key");
+    };
+    let key = VerifyingKey {
+        scheme: Scheme::EcdsaP256Sha256,
+        material: Material::P256(parsed, point),
+    };
+    let signatures = [
+        signer.pair.sign(&SystemRandom::new(), b"one").unwrap(),
+        other.pair.sign(&SystemRandom::new(), b"one").unwrap(),
+        other.pair.sign(&SystemRandom::new(), b"two").unwrap(),
+    ];
+    let checks = signatures.each_ref().map(|signature| Check {
+        key: &key,
+        message: b"one",
+        signature: signature.as_ref(),
+    });
+    use Outcome::{Forged, Genuine};
+    for kernel in ours() {
+        let mut outcomes = [Forged; 3];
+        let run = Run {
+            checks: &checks,
+            picks: &[0, 1, 2],
+            outcomes: &mut outcomes,
+        };
+        verify_run_by(kernel, run);
+        assert_eq!(outcomes, [Genuine, Genuine, Forged], "{kernel:?}");
+    }
+}
+
+/// Other schemes have no tables.
+#[test]
+fn other_keys_have_nothing_to_prepare() {
+    let secret = VerifyingKey::hmac(Scheme::HmacSha256, &[7; 32]).unwrap();
+    assert_eq!(secret.prepare(), 0);
+}
