@@ -18,6 +18,8 @@ pub(super) const BLOCK_BITS: usize = BLOCK_LIMBS * LIMB_BITS as usize;
 /// Ten limbs of a number in every lane, lowest first, each below 2^52.
 pub(super) type Block = [Row; BLOCK_LIMBS];
 
+pub(super) const NO_LIMBS: Block = [Row::ZERO; BLOCK_LIMBS];
+
 /// Twenty column sums: ten, and what their products put into the ten above.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<V>([V; 2 * BLOCK_LIMBS]);
@@ -56,11 +58,36 @@ impl<V: Lanes> Columns<V> {
         columns
     }
 
-    /// Adds twice the lower ten of other columns.
+    /// Columns that begin with sums of before.
     #[inline(always)]
-    pub(super) fn add_doubled_lower(&mut self, other: &Self) {
+    pub(super) fn load(sums: &Block) -> Self {
+        let mut columns = Self::zero();
+        columns.add(sums);
+        columns
+    }
+
+    /// Leaves what is above the lower ten.
+    #[inline(always)]
+    pub(super) fn store_upper(&self, sums: &mut Block) {
         for i in 0..BLOCK_LIMBS {
-            self.0[i] = self.0[i].plus(other.0[i]).plus(other.0[i]);
+            self.0[BLOCK_LIMBS + i].store(&mut sums[i]);
+        }
+    }
+
+    /// Leaves twice the lower ten and the squares of five limbs.
+    #[inline(always)]
+    pub(super) fn store_doubled_with_squares(
+        &self,
+        limbs: &[Row; BLOCK_LIMBS / 2],
+        sums: &mut Block,
+    ) {
+        for i in 0..BLOCK_LIMBS / 2 {
+            let limb = V::load(&limbs[i]);
+            let (low, high) = (self.0[2 * i], self.0[2 * i + 1]);
+            let low = low.plus(low).plus_low_product(limb, limb);
+            let high = high.plus(high).plus_high_product(limb, limb);
+            low.store(&mut sums[2 * i]);
+            high.store(&mut sums[2 * i + 1]);
         }
     }
 
@@ -106,16 +133,6 @@ impl<V: Lanes> Columns<V> {
         });
     }
 
-    /// Adds the square of each limb of a block.
-    #[inline(always)]
-    pub(super) fn add_squares(&mut self, a: &Block) {
-        let a: [V; BLOCK_LIMBS] = loaded(a);
-        for i in 0..BLOCK_LIMBS {
-            self.0[2 * i] = self.0[2 * i].plus_low_product(a[i], a[i]);
-            self.0[2 * i + 1] = self.0[2 * i + 1].plus_high_product(a[i], a[i]);
-        }
-    }
-
     /// Adds the multiple of the modulus that makes the lower ten vanish, carries what is left of them, and gives
     /// back the multiple. `modulus` is the lowest block, `negated_inverse` is `-1 / modulus` modulo 2^52.
     #[inline(always)]
@@ -126,7 +143,7 @@ impl<V: Lanes> Columns<V> {
             let q = V::splat(0).plus_low_product(self.0[j], negated_inverse);
             self.add_row(j, &modulus, q);
             self.debug_assert_column(j);
-            self.0[j + 1] = self.0[j + 1].plus(self.0[j].above_limb());
+            self.0[j + 1] = self.0[j + 1].plus(self.0[j].shifted_right::<LIMB_BITS>());
             q.store(&mut multiple[j]);
         });
     }
@@ -137,33 +154,20 @@ impl<V: Lanes> Columns<V> {
         let mask = V::splat(LIMB_MASK);
         for i in 0..BLOCK_LIMBS {
             self.debug_assert_column(i);
-            self.0[i + 1] = self.0[i + 1].plus(self.0[i].above_limb());
+            self.0[i + 1] = self.0[i + 1].plus(self.0[i].shifted_right::<LIMB_BITS>());
             self.0[i].and(mask).store(&mut limbs[i]);
-        }
-    }
-
-    /// Asserts that a number ends where it should: the bounds of all values keep it below R.
-    #[inline(always)]
-    pub(super) fn debug_assert_empty(&self) {
-        if cfg!(debug_assertions) {
-            let mut row = Row::ZERO;
-            for column in self.0 {
-                column.store(&mut row);
-                assert_eq!(row, Row::ZERO, "nothing is left above the highest block");
-            }
         }
     }
 
     #[inline(always)]
     fn debug_assert_column(&self, at: usize) {
-        if cfg!(debug_assertions) {
-            let mut row = Row::ZERO;
-            self.0[at].store(&mut row);
-            assert!(
-                row.0.iter().all(|&word| word >> COLUMN_BITS == 0),
-                "column sums stay far below 64 bits"
-            );
-        }
+        debug_assert!(
+            self.0[at]
+                .shifted_right::<COLUMN_BITS>()
+                .equals(V::splat(0))
+                == V::ALL,
+            "column sums stay far below 64 bits"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use super::block::{BLOCK_BITS, BLOCK_LIMBS};
 use super::encoding::{Encoding, Padding};
 use super::kernel::Kernel;
 use super::lanes::{LIMB_BITS, LIMB_MASK};
-use super::number::{blocks, lane, limbs};
+use super::number::{self, blocks, lane, read_lane};
 use super::room::Room;
 
 /// A key as the kernel knows it, for one scheme. Its exponent is 65537.
@@ -40,8 +40,9 @@ impl Constants {
         if exponent != EXPONENT {
             return None;
         }
-        let mut limbs: Vec<_> = limbs(modulus).collect();
-        limbs.resize(blocks * BLOCK_LIMBS, 0);
+        let mut limbs = number::ZERO;
+        read_lane(&mut limbs, 0, modulus);
+        let limbs = lane(&limbs[..blocks], 0);
         let mut constants = Self {
             modulus: modulus.to_vec(),
             negated_inverse: negated_inverse(limbs[0]),
@@ -65,18 +66,17 @@ impl Constants {
     fn make_pkcs1(&mut self, kernel: Kernel, encoding: Encoding) {
         let mut room = Room::new();
         room.load_moduli(&[self]);
-        let mut product = |factor: &mut dyn Iterator<Item = u64>| {
-            room.load_number(0, [1]);
-            room.square_times(kernel, SQUARES);
-            room.load_factor(0, factor);
-            room.multiply(kernel);
-            lane(room.reduced(kernel), 0).collect()
-        };
-        let one_block_up = std::iter::repeat_n(0, BLOCK_LIMBS).chain([1]);
-        let scale = product(&mut { one_block_up });
-        let around_digest = encoding.hash.pkcs1_around_digest(self.modulus.len());
-        self.around_digest = product(&mut limbs(&around_digest));
-        self.scale = scale;
+        let mut one = vec![0; self.limbs.len()];
+        one[0] = 1;
+        room.load_first(&one);
+        room.square_times(kernel, SQUARES);
+        let power = lane(room.reduced(kernel), 0);
+        let mut one_block_up = vec![0; self.limbs.len()];
+        one_block_up[BLOCK_LIMBS] = 1;
+        room.load_first(&one_block_up);
+        self.scale = room.times(kernel, &power);
+        room.read(0, &encoding.hash.pkcs1_around_digest(self.modulus.len()));
+        self.around_digest = room.times(kernel, &power);
     }
 
     /// Squaring `R 2^m` so many times that `2^m` becomes R leaves `R^2`; squaring that sixteen times leaves
@@ -91,9 +91,9 @@ impl Constants {
         }
         let mut room = Room::new();
         room.load_moduli(&[self]);
-        room.load_number(0, power);
+        room.load_first(&power);
         room.square_times(kernel, squares + SQUARES);
-        self.scale = lane(room.reduced(kernel), 0).collect();
+        self.scale = lane(room.reduced(kernel), 0);
     }
 }
 

@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "intrinsics and #[target_feature] entries")]
 
 use super::block::Block;
-use super::lanes::{LIMB_BITS, Lanes, Row};
-use super::montgomery::{self, Modulus};
+use super::lanes::{Lanes, Row};
+use super::montgomery::{self, Modulus, Scratch};
 use crate::simd::Avx512Ifma;
 use std::arch::x86_64::*;
 
@@ -11,17 +11,16 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub(super) struct Zmm(__m512i);
 
-/// Squares a number so many times; see [`montgomery::square`]. `other` is room.
+/// Squares a number so many times; see [`montgomery::square`].
 pub(super) fn square_times(
     _: Avx512Ifma,
     modulus: Modulus<'_>,
     times: usize,
     number: &mut [Block],
-    multiple: &mut [Block],
-    other: &mut [Block],
+    scratch: &mut Scratch,
 ) {
     // SAFETY: the witness says that the instructions exist.
-    unsafe { square_times_entry(modulus, times, number, multiple, other) }
+    unsafe { square_times_entry(modulus, times, number, scratch) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,bmi2")]
@@ -29,10 +28,9 @@ fn square_times_entry(
     modulus: Modulus<'_>,
     times: usize,
     number: &mut [Block],
-    multiple: &mut [Block],
-    other: &mut [Block],
+    scratch: &mut Scratch,
 ) {
-    montgomery::square_times::<Zmm>(modulus, times, number, multiple, other);
+    montgomery::square_times::<Zmm>(modulus, times, number, scratch);
 }
 
 /// See [`montgomery::multiply`].
@@ -41,11 +39,11 @@ pub(super) fn multiply(
     modulus: Modulus<'_>,
     a: &[Block],
     b: &[Block],
-    multiple: &mut [Block],
+    scratch: &mut Scratch,
     product: &mut [Block],
 ) {
     // SAFETY: the witness says that the instructions exist.
-    unsafe { multiply_entry(modulus, a, b, multiple, product) }
+    unsafe { multiply_entry(modulus, a, b, scratch, product) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,bmi2")]
@@ -53,10 +51,10 @@ fn multiply_entry(
     modulus: Modulus<'_>,
     a: &[Block],
     b: &[Block],
-    multiple: &mut [Block],
+    scratch: &mut Scratch,
     product: &mut [Block],
 ) {
-    montgomery::multiply::<Zmm>(modulus, a, b, multiple, product);
+    montgomery::multiply::<Zmm>(modulus, a, b, scratch, product);
 }
 
 /// See [`montgomery::multiply_short`].
@@ -88,19 +86,15 @@ pub(super) fn subtract_modulus(
     _: Avx512Ifma,
     modulus: Modulus<'_>,
     number: &mut [Block],
-    difference: &mut [Block],
+    scratch: &mut Scratch,
 ) {
     // SAFETY: the witness says that the instructions exist.
-    unsafe { subtract_modulus_entry(modulus, number, difference) }
+    unsafe { subtract_modulus_entry(modulus, number, scratch) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,bmi2")]
-fn subtract_modulus_entry(
-    modulus: Modulus<'_>,
-    number: &mut [Block],
-    difference: &mut [Block],
-) {
-    montgomery::subtract_modulus::<Zmm>(modulus, number, difference);
+fn subtract_modulus_entry(modulus: Modulus<'_>, number: &mut [Block], scratch: &mut Scratch) {
+    montgomery::subtract_modulus::<Zmm>(modulus, number, scratch);
 }
 
 /// An intrinsic, under the witness of the entry.
@@ -113,6 +107,8 @@ macro_rules! vector {
 }
 
 impl Lanes for Zmm {
+    const ALL: u8 = 0xff;
+
     #[inline(always)]
     fn splat(word: u64) -> Self {
         Self(vector!(_mm512_set1_epi64(word as i64)))
@@ -134,13 +130,13 @@ impl Lanes for Zmm {
     }
 
     #[inline(always)]
-    fn above_limb(self) -> Self {
-        Self(vector!(_mm512_srli_epi64::<LIMB_BITS>(self.0)))
+    fn shifted_right<const BITS: u32>(self) -> Self {
+        Self(vector!(_mm512_srli_epi64::<BITS>(self.0)))
     }
 
     #[inline(always)]
-    fn above_limb_signed(self) -> Self {
-        Self(vector!(_mm512_srai_epi64::<LIMB_BITS>(self.0)))
+    fn shifted_right_signed<const BITS: u32>(self) -> Self {
+        Self(vector!(_mm512_srai_epi64::<BITS>(self.0)))
     }
 
     #[inline(always)]

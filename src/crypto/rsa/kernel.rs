@@ -6,7 +6,7 @@ use super::ifma;
 use super::lanes::LANES_MAX;
 #[cfg(test)]
 use super::montgomery;
-use super::montgomery::Modulus;
+use super::montgomery::{Modulus, Scratch};
 use crate::simd::Avx512Ifma;
 
 /// A way to verify. Holding a value means that this CPU can do it.
@@ -47,14 +47,13 @@ impl Kernel {
         modulus: Modulus<'_>,
         times: usize,
         number: &mut [Block],
-        multiple: &mut [Block],
-        other: &mut [Block],
+        scratch: &mut Scratch,
     ) {
         match self {
-            Self::Ifma(cpu) => ifma::square_times(cpu, modulus, times, number, multiple, other),
+            Self::Ifma(cpu) => ifma::square_times(cpu, modulus, times, number, scratch),
             #[cfg(test)]
             Self::Model => {
-                montgomery::square_times::<u64>(modulus, times, number, multiple, other);
+                montgomery::square_times::<u64>(modulus, times, number, scratch);
             }
         }
     }
@@ -65,13 +64,13 @@ impl Kernel {
         modulus: Modulus<'_>,
         a: &[Block],
         b: &[Block],
-        multiple: &mut [Block],
+        scratch: &mut Scratch,
         product: &mut [Block],
     ) {
         match self {
-            Self::Ifma(cpu) => ifma::multiply(cpu, modulus, a, b, multiple, product),
+            Self::Ifma(cpu) => ifma::multiply(cpu, modulus, a, b, scratch, product),
             #[cfg(test)]
-            Self::Model => montgomery::multiply::<u64>(modulus, a, b, multiple, product),
+            Self::Model => montgomery::multiply::<u64>(modulus, a, b, scratch, product),
         }
     }
 
@@ -96,12 +95,12 @@ impl Kernel {
         self,
         modulus: Modulus<'_>,
         number: &mut [Block],
-        difference: &mut [Block],
+        scratch: &mut Scratch,
     ) {
         match self {
-            Self::Ifma(cpu) => ifma::subtract_modulus(cpu, modulus, number, difference),
+            Self::Ifma(cpu) => ifma::subtract_modulus(cpu, modulus, number, scratch),
             #[cfg(test)]
-            Self::Model => montgomery::subtract_modulus::<u64>(modulus, number, difference),
+            Self::Model => montgomery::subtract_modulus::<u64>(modulus, number, scratch),
         }
     }
 }

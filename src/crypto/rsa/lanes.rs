@@ -14,6 +14,9 @@ pub(super) const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
 ///
 /// A mask has a bit for each lane, lane 0 lowest.
 pub(super) trait Lanes: Copy {
+    /// The mask of all lanes.
+    const ALL: u8;
+
     /// The same word in every lane.
     fn splat(word: u64) -> Self;
 
@@ -25,11 +28,11 @@ pub(super) trait Lanes: Copy {
 
     fn and(self, other: Self) -> Self;
 
-    /// By the bits of a limb, filled up with zeros.
-    fn above_limb(self) -> Self;
+    /// Filled up with zeros.
+    fn shifted_right<const BITS: u32>(self) -> Self;
 
-    /// By the bits of a limb, filled up with the sign.
-    fn above_limb_signed(self) -> Self;
+    /// Filled up with the sign.
+    fn shifted_right_signed<const BITS: u32>(self) -> Self;
 
     /// Adds the low 52 bits of the product of the *low 52 bits* of `a` and `b`.
     fn plus_low_product(self, a: Self, b: Self) -> Self;
@@ -62,6 +65,8 @@ impl Row {
 }
 
 impl Lanes for u64 {
+    const ALL: u8 = 1;
+
     #[inline(always)]
     fn splat(word: u64) -> Self {
         word
@@ -83,13 +88,13 @@ impl Lanes for u64 {
     }
 
     #[inline(always)]
-    fn above_limb(self) -> Self {
-        self >> LIMB_BITS
+    fn shifted_right<const BITS: u32>(self) -> Self {
+        self >> BITS
     }
 
     #[inline(always)]
-    fn above_limb_signed(self) -> Self {
-        (self as i64 >> LIMB_BITS) as u64
+    fn shifted_right_signed<const BITS: u32>(self) -> Self {
+        (self as i64 >> BITS) as u64
     }
 
     #[inline(always)]

@@ -6,8 +6,9 @@
 //! and it is left there. Only [`subtract_modulus`] makes it canonical, once at the end.
 #![forbid(unsafe_code)]
 
-use super::block::{BLOCK_LIMBS, Block, Columns};
-use super::lanes::{LIMB_MASK, Lanes, Row};
+use super::block::{BLOCK_LIMBS, Block, Columns, NO_LIMBS};
+use super::lanes::{LIMB_BITS, LIMB_MASK, Lanes, Row};
+use super::number::{self, BLOCKS_MAX, Number};
 
 /// An odd modulus in every lane, and what goes with it.
 #[derive(Clone, Copy)]
@@ -17,55 +18,86 @@ pub(super) struct Modulus<'n> {
     pub(super) negated_inverse: &'n Row,
 }
 
-/// `product = a b / R`. All have as many blocks as the modulus; `multiple` is room.
+/// Room for what is under way.
+pub(super) struct Scratch {
+    /// The multiple of n.
+    multiple: Number,
+    /// Twice as many columns as limbs, not carried.
+    wide: [Block; 2 * BLOCKS_MAX],
+    /// Another number.
+    other: Number,
+}
+
+impl Scratch {
+    pub(super) const NEW: Self = Self {
+        multiple: number::ZERO,
+        wide: [NO_LIMBS; 2 * BLOCKS_MAX],
+        other: number::ZERO,
+    };
+}
+
+/// `product = a b / R`. All have as many blocks as the modulus.
 #[inline(always)]
 pub(super) fn multiply<V: Lanes>(
     modulus: Modulus<'_>,
     a: &[Block],
     b: &[Block],
-    multiple: &mut [Block],
+    scratch: &mut Scratch,
     product: &mut [Block],
 ) {
     let blocks = modulus.limbs.len();
-    let mut columns = Columns::<V>::zero();
+    let mut carried = NO_LIMBS;
     for k in 0..2 * blocks {
+        let mut columns = Columns::<V>::zero();
         for i in (k + 1).saturating_sub(blocks)..blocks.min(k + 1) {
             columns.add_product(&a[i], &b[k - i]);
         }
-        columns = reduce(modulus, k, columns, multiple, product);
+        reduce(
+            modulus,
+            k,
+            columns,
+            &mut carried,
+            &mut scratch.multiple,
+            product,
+        );
     }
-    columns.debug_assert_empty();
+    debug_assert_empty::<V>(&carried);
 }
 
-/// Squares a number so many times, each time divided by R. `other` is room.
+/// Squares a number so many times, each time divided by R.
 #[inline(always)]
 pub(super) fn square_times<V: Lanes>(
     modulus: Modulus<'_>,
     times: usize,
     number: &mut [Block],
-    multiple: &mut [Block],
-    other: &mut [Block],
+    scratch: &mut Scratch,
 ) {
-    let (mut from, mut to) = (&mut *number, &mut *other);
+    let blocks = modulus.limbs.len();
+    let Scratch {
+        multiple,
+        wide,
+        other,
+    } = scratch;
+    let (mut from, mut to) = (&mut *number, &mut other[..blocks]);
     for _ in 0..times {
-        square::<V>(modulus, from, multiple, to);
+        square::<V>(modulus, from, multiple, wide, to);
         (from, to) = (to, from);
     }
     if times % 2 == 1 {
-        number.copy_from_slice(other);
+        number.copy_from_slice(&other[..blocks]);
     }
 }
 
-/// `square = a^2 / R`, in the same manner. The products of different limbs are summed up once and doubled.
+/// `square = a^2 / R`: the products of different limbs are summed up once and doubled.
 #[inline(always)]
 fn square<V: Lanes>(
     modulus: Modulus<'_>,
     a: &[Block],
     multiple: &mut [Block],
+    wide: &mut [Block],
     square: &mut [Block],
 ) {
     let blocks = modulus.limbs.len();
-    let mut columns = Columns::<V>::zero();
     let mut halves = Columns::<V>::zero();
     for k in 0..2 * blocks {
         for i in (k + 1).saturating_sub(blocks)..k.div_ceil(2) {
@@ -74,37 +106,44 @@ fn square<V: Lanes>(
         if k % 2 == 0 {
             halves.add_triangle(&a[k / 2]);
         }
-        columns.add_doubled_lower(&halves);
+        // The squares of ten limbs make twenty columns.
+        let squared = a[k / 2].as_chunks().0;
+        halves.store_doubled_with_squares(&squared[k % 2], &mut wide[k]);
         halves = halves.next();
-        if k % 2 == 0 {
-            columns.add_squares(&a[k / 2]);
-        }
-        columns = reduce(modulus, k, columns, multiple, square);
     }
-    columns.debug_assert_empty();
+    let mut carried = NO_LIMBS;
+    for k in 0..2 * blocks {
+        let columns = Columns::<V>::load(&wide[k]);
+        reduce(modulus, k, columns, &mut carried, multiple, square);
+    }
+    debug_assert_empty::<V>(&carried);
 }
 
 /// Adds to block `k` of the columns its share of the multiple of n. The lower half of all blocks vanishes, the
 /// upper is the result.
+///
+/// What was carried comes last, so that the products do not wait for the block before.
 #[inline(always)]
 fn reduce<V: Lanes>(
     modulus: Modulus<'_>,
     k: usize,
     mut columns: Columns<V>,
+    carried: &mut Block,
     multiple: &mut [Block],
     result: &mut [Block],
-) -> Columns<V> {
+) {
     let blocks = modulus.limbs.len();
     for i in (k + 1).saturating_sub(blocks)..k.min(blocks) {
         columns.add_product(&modulus.limbs[k - i], &multiple[i]);
     }
+    columns.add(carried);
     if k < blocks {
         let negated_inverse = V::load(modulus.negated_inverse);
         columns.eliminate(&modulus.limbs[0], negated_inverse, &mut multiple[k]);
     } else {
         columns.settle(&mut result[k - blocks]);
     }
-    columns.next()
+    columns.store_upper(carried);
 }
 
 /// `sum = a b / 2^520 + c` for an `a` of one block: below `a b / 2^520 + n + c`.
@@ -116,7 +155,7 @@ pub(super) fn multiply_short<V: Lanes>(
     c: &[Block],
     sum: &mut [Block],
 ) {
-    let mut multiple = [Row::ZERO; BLOCK_LIMBS];
+    let mut multiple = NO_LIMBS;
     let mut columns = Columns::<V>::zero();
     columns.add_product(a, &b[0]);
     let negated_inverse = V::load(modulus.negated_inverse);
@@ -132,22 +171,24 @@ pub(super) fn multiply_short<V: Lanes>(
         columns.settle(sum);
         columns = columns.next();
     }
-    columns.debug_assert_empty();
+    columns.store_upper(&mut multiple);
+    debug_assert_empty::<V>(&multiple);
 }
 
-/// Subtracts n from the numbers that are not below it, once. `difference` is room.
+/// Subtracts n from the numbers that are not below it, once.
 #[inline(always)]
 pub(super) fn subtract_modulus<V: Lanes>(
     modulus: Modulus<'_>,
     number: &mut [Block],
-    difference: &mut [Block],
+    scratch: &mut Scratch,
 ) {
+    let difference = &mut scratch.other[..number.len()];
     let mask = V::splat(LIMB_MASK);
     let mut borrow = V::splat(0);
     for ((number, n), difference) in number.iter().zip(modulus.limbs).zip(&mut *difference) {
         for i in 0..BLOCK_LIMBS {
             let column = V::load(&number[i]).minus(V::load(&n[i])).plus(borrow);
-            borrow = column.above_limb_signed();
+            borrow = column.shifted_right_signed::<LIMB_BITS>();
             column.and(mask).store(&mut difference[i]);
         }
     }
@@ -158,4 +199,15 @@ pub(super) fn subtract_modulus<V: Lanes>(
             chosen.store(&mut number[i]);
         }
     }
+}
+
+/// Asserts that a number ends where it should: the bounds of all values keep it below R.
+#[inline(always)]
+fn debug_assert_empty<V: Lanes>(above: &Block) {
+    debug_assert!(
+        above
+            .iter()
+            .all(|row| V::load(row).equals(V::splat(0)) == V::ALL),
+        "nothing is left above the highest block"
+    );
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::block::Block;
-use super::montgomery::Modulus;
+use super::montgomery::{Modulus, Scratch};
 use crate::simd::Avx512Ifma;
 
 pub(super) fn square_times(
@@ -10,8 +10,7 @@ pub(super) fn square_times(
     _: Modulus<'_>,
     _: usize,
     _: &mut [Block],
-    _: &mut [Block],
-    _: &mut [Block],
+    _: &mut Scratch,
 ) {
     cpu.impossible()
 }
@@ -21,7 +20,7 @@ pub(super) fn multiply(
     _: Modulus<'_>,
     _: &[Block],
     _: &[Block],
-    _: &mut [Block],
+    _: &mut Scratch,
     _: &mut [Block],
 ) {
     cpu.impossible()
@@ -38,11 +37,6 @@ pub(super) fn multiply_short(
     cpu.impossible()
 }
 
-pub(super) fn subtract_modulus(
-    cpu: Avx512Ifma,
-    _: Modulus<'_>,
-    _: &mut [Block],
-    _: &mut [Block],
-) {
+pub(super) fn subtract_modulus(cpu: Avx512Ifma, _: Modulus<'_>, _: &mut [Block], _: &mut Scratch) {
     cpu.impossible()
 }

@@ -24,31 +24,50 @@ pub(super) const fn blocks(modulus_bits: usize) -> Option<usize> {
 /// Two limbs are thirteen bytes.
 const PAIR_BYTES: usize = 13;
 
-/// The limbs of a big-endian number, lowest first, an even count.
-pub(super) fn limbs(bytes: &[u8]) -> impl Iterator<Item = u64> {
+/// Puts a big-endian number into a lane, and zeros above it.
+pub(super) fn read_lane(number: &mut [Block], lane: usize, bytes: &[u8]) {
     let (highest, pairs) = bytes.as_rchunks::<PAIR_BYTES>();
-    let highest = (!highest.is_empty()).then(|| {
-        let mut pair = [0; PAIR_BYTES];
-        pair[PAIR_BYTES - highest.len()..].copy_from_slice(highest);
-        pair
-    });
-    pairs.iter().rev().copied().chain(highest).flat_map(|pair| {
-        let mut bytes = [0; size_of::<u128>()];
-        bytes[size_of::<u128>() - PAIR_BYTES..].copy_from_slice(&pair);
-        let pair = u128::from_be_bytes(bytes);
-        [pair as u64 & LIMB_MASK, (pair >> LIMB_BITS) as u64]
-    })
+    let (rows, _) = number.as_flattened_mut().as_chunks_mut::<2>();
+    let (low, above) = rows.split_at_mut(pairs.len());
+    for (rows, pair) in low.iter_mut().zip(pairs.iter().rev()) {
+        set_pair(rows, lane, pair);
+    }
+    let mut pair = [0; PAIR_BYTES];
+    pair[PAIR_BYTES - highest.len()..].copy_from_slice(highest);
+    for rows in above {
+        set_pair(rows, lane, &pair);
+        pair = [0; PAIR_BYTES];
+    }
 }
 
-/// Puts limbs into a lane, and zeros above them.
-pub(super) fn set_lane(
-    number: &mut [Block],
-    lane: usize,
-    limbs: impl IntoIterator<Item = u64>,
-) {
-    let mut limbs = limbs.into_iter();
-    for row in number.as_flattened_mut() {
-        row.0[lane] = limbs.next().unwrap_or(0);
+fn set_pair([low, high]: &mut [Row; 2], lane: usize, pair: &[u8; PAIR_BYTES]) {
+    let mut bytes = [0; size_of::<u128>()];
+    bytes[size_of::<u128>() - PAIR_BYTES..].copy_from_slice(pair);
+    let pair = u128::from_be_bytes(bytes);
+    low.0[lane] = pair as u64 & LIMB_MASK;
+    high.0[lane] = (pair >> LIMB_BITS) as u64;
+}
+
+/// Writes a lane as a big-endian number into bytes that have room for it.
+pub(super) fn write_lane(number: &[Block], lane: usize, bytes: &mut [u8]) {
+    let (rows, _) = number.as_flattened().as_chunks::<2>();
+    let mut pairs = rows.iter().map(|[low, high]| {
+        let pair = u128::from(high.0[lane]) << LIMB_BITS | u128::from(low.0[lane]);
+        pair.to_be_bytes()
+    });
+    let (highest, chunks) = bytes.as_rchunks_mut::<PAIR_BYTES>();
+    for (bytes, pair) in chunks.iter_mut().rev().zip(&mut pairs) {
+        bytes.copy_from_slice(&pair[size_of::<u128>() - PAIR_BYTES..]);
+    }
+    if let Some(pair) = pairs.next() {
+        highest.copy_from_slice(&pair[size_of::<u128>() - highest.len()..]);
+    }
+}
+
+/// Puts limbs into a lane.
+pub(super) fn set_lane(number: &mut [Block], lane: usize, limbs: &[u64]) {
+    for (row, &limb) in number.as_flattened_mut().iter_mut().zip(limbs) {
+        row.0[lane] = limb;
     }
 }
 
@@ -60,16 +79,10 @@ pub(super) fn set_lanes(number: &mut [Block], limbs: &[u64]) {
 }
 
 /// The limbs of a lane.
-pub(super) fn lane(number: &[Block], lane: usize) -> impl Iterator<Item = u64> {
-    number.as_flattened().iter().map(move |row| row.0[lane])
-}
-
-/// Writes a lane as a big-endian number into bytes that have room for it.
-pub(super) fn write_lane(number: &[Block], lane: usize, bytes: &mut [u8]) {
-    let (pairs, _) = number.as_flattened().as_chunks::<2>();
-    for ([low, high], bytes) in pairs.iter().zip(bytes.rchunks_mut(PAIR_BYTES)) {
-        let pair = u128::from(high.0[lane]) << LIMB_BITS | u128::from(low.0[lane]);
-        let pair = pair.to_be_bytes();
-        bytes.copy_from_slice(&pair[pair.len() - bytes.len()..]);
-    }
+pub(super) fn lane(number: &[Block], lane: usize) -> Vec<u64> {
+    number
+        .as_flattened()
+        .iter()
+        .map(|row| row.0[lane])
+        .collect()
 }

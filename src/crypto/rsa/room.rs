@@ -1,12 +1,12 @@
 //! Where a group of lanes works: its moduli, the numbers at hand, and the steps of a verification over them.
 #![forbid(unsafe_code)]
 
-use super::block::{BLOCK_LIMBS, Block};
+use super::block::Block;
 use super::constants::Constants;
 use super::kernel::Kernel;
 use super::lanes::{LANES_MAX, Row};
-use super::montgomery::Modulus;
-use super::number::{self, Number, set_lane, set_lanes};
+use super::montgomery::{Modulus, Scratch};
+use super::number::{self, Number, lane, read_lane, set_lane, set_lanes};
 
 /// Numbers in lanes, for moduli of one size.
 pub(super) struct Room {
@@ -20,7 +20,7 @@ pub(super) struct Room {
     product: Number,
     /// What a number is held against.
     expected: Number,
-    multiple: Number,
+    scratch: Scratch,
 }
 
 impl Room {
@@ -33,7 +33,7 @@ impl Room {
             factor: number::ZERO,
             product: number::ZERO,
             expected: number::ZERO,
-            multiple: number::ZERO,
+            scratch: Scratch::NEW,
         })
     }
 
@@ -46,18 +46,18 @@ impl Room {
         }
     }
 
-    /// The number to be raised, in one lane.
-    pub(super) fn load_number(&mut self, lane: usize, limbs: impl IntoIterator<Item = u64>) {
-        set_lane(&mut self.number[..self.blocks], lane, limbs);
+    /// The number to be raised, in one lane, from big-endian bytes.
+    pub(super) fn read(&mut self, lane: usize, bytes: &[u8]) {
+        read_lane(&mut self.number[..self.blocks], lane, bytes);
     }
 
-    /// The other factor, in one lane.
-    pub(super) fn load_factor(&mut self, lane: usize, limbs: impl IntoIterator<Item = u64>) {
-        set_lane(&mut self.factor[..self.blocks], lane, limbs);
+    /// The number to be raised, in the first lane.
+    pub(super) fn load_first(&mut self, limbs: &[u64]) {
+        set_lane(&mut self.number[..self.blocks], 0, limbs);
     }
 
-    /// The other factor is the number.
-    pub(super) fn load_factor_from_number(&mut self) {
+    /// The other factor is the number as it is now.
+    pub(super) fn remember(&mut self) {
         self.factor[..self.blocks].copy_from_slice(&self.number[..self.blocks]);
     }
 
@@ -77,8 +77,7 @@ impl Room {
             modulus(&self.modulus[..blocks], &self.negated_inverse),
             times,
             &mut self.number[..blocks],
-            &mut self.multiple[..blocks],
-            &mut self.product[..blocks],
+            &mut self.scratch,
         );
     }
 
@@ -89,10 +88,17 @@ impl Room {
             modulus(&self.modulus[..blocks], &self.negated_inverse),
             &self.number[..blocks],
             &self.factor[..blocks],
-            &mut self.multiple[..blocks],
+            &mut self.scratch,
             &mut self.product[..blocks],
         );
         self.number[..blocks].copy_from_slice(&self.product[..blocks]);
+    }
+
+    /// The first lane's number times another, reduced.
+    pub(super) fn times(&mut self, kernel: Kernel, limbs: &[u64]) -> Vec<u64> {
+        set_lane(&mut self.factor[..self.blocks], 0, limbs);
+        self.multiply(kernel);
+        lane(self.reduced(kernel), 0)
     }
 
     /// What the digests are expected to be when they are encoded and multiplied by `R^-65536`.
@@ -114,11 +120,11 @@ impl Room {
     pub(super) fn as_expected(&mut self, kernel: Kernel) -> u8 {
         let blocks = self.blocks;
         let modulus = modulus(&self.modulus[..blocks], &self.negated_inverse);
-        let difference = &mut self.multiple[..blocks];
+        let scratch = &mut self.scratch;
         // The one is below 2n, the other below 3n.
-        kernel.subtract_modulus(modulus, &mut self.number[..blocks], difference);
-        kernel.subtract_modulus(modulus, &mut self.expected[..blocks], difference);
-        kernel.subtract_modulus(modulus, &mut self.expected[..blocks], difference);
+        kernel.subtract_modulus(modulus, &mut self.number[..blocks], scratch);
+        kernel.subtract_modulus(modulus, &mut self.expected[..blocks], scratch);
+        kernel.subtract_modulus(modulus, &mut self.expected[..blocks], scratch);
         let mut differences = [0; LANES_MAX];
         let numbers = self.number[..blocks].as_flattened();
         let expected = self.expected[..blocks].as_flattened();
@@ -142,7 +148,7 @@ impl Room {
         kernel.subtract_modulus(
             modulus(&self.modulus[..blocks], &self.negated_inverse),
             number,
-            &mut self.multiple[..blocks],
+            &mut self.scratch,
         );
         number
     }
@@ -165,7 +171,7 @@ fn load(number: &mut [Block], keys: &[&Constants], of: fn(&Constants) -> &[u64])
     }
     for lane in 0..LANES_MAX {
         if let Some(key) = last_for_the_rest(keys, lane) {
-            set_lane(number, lane, of(key).iter().copied());
+            set_lane(number, lane, of(key));
         }
     }
 }
@@ -173,11 +179,3 @@ fn load(number: &mut [Block], keys: &[&Constants], of: fn(&Constants) -> &[u64])
 fn last_for_the_rest<'k>(keys: &[&'k Constants], lane: usize) -> Option<&'k Constants> {
     keys.get(lane).or(keys.last()).copied()
 }
-
-/// A digest in each lane.
-pub(super) fn load_digest(digests: &mut Block, lane: usize, limbs: impl IntoIterator<Item = u64>) {
-    set_lane(std::slice::from_mut(digests), lane, limbs);
-}
-
-/// No digests yet.
-pub(super) const NO_DIGESTS: Block = [Row::ZERO; BLOCK_LIMBS];

@@ -2,13 +2,14 @@
 //! finding.
 #![forbid(unsafe_code)]
 
+use super::block::NO_LIMBS;
 use super::constants::{Constants, SQUARES};
 use super::encoding::{Digest, Encoding, Hash, Padding};
 use super::kernel::Kernel;
 use super::lanes::LANES_MAX;
-use super::number::{limbs, write_lane};
-use super::pss::{self, Encoded};
-use super::room::{NO_DIGESTS, Room, load_digest};
+use super::number::{read_lane, write_lane};
+use super::pss::Encodings;
+use super::room::Room;
 use std::cell::RefCell;
 
 /// A signature to verify.
@@ -87,10 +88,10 @@ impl Kernel {
         for claims in claims.chunks(self.lanes()) {
             let keys = self.raise(room, claims);
             let keys = &keys[..claims.len()];
-            let mut digests = NO_DIGESTS;
+            let mut digests = NO_LIMBS;
             for (lane, claim) in claims.iter().enumerate() {
                 let digest = &claim.signed.digest[..hash.bytes()];
-                load_digest(&mut digests, lane, limbs(digest));
+                read_lane(std::slice::from_mut(&mut digests), lane, digest);
             }
             room.expect(self, keys, &digests);
             let genuine = room.as_expected(self);
@@ -110,22 +111,25 @@ impl Kernel {
         claims: &[Claim<'_>],
         findings: &mut [Finding],
     ) {
-        let mut encoded = Vec::with_capacity(claims.len());
+        // All are of one size.
+        let each_bytes = claims.first().map_or(0, |it| it.signed.signature.len());
+        let mut encodings = Encodings {
+            hash,
+            bytes: vec![0; each_bytes * claims.len()],
+            each_bytes,
+            digests: claims.iter().map(|it| it.signed.digest).collect(),
+        };
+        let mut encoded = encodings.bytes.chunks_exact_mut(each_bytes);
         for claims in claims.chunks(self.lanes()) {
             let keys = self.raise(room, claims);
             room.load_factor_from_keys(&keys[..claims.len()], |key| &key.scale);
             room.multiply(self);
             let numbers = room.reduced(self);
-            for (lane, claim) in claims.iter().enumerate() {
-                let mut bytes = vec![0; claim.signed.signature.len()];
-                write_lane(numbers, lane, &mut bytes);
-                encoded.push(Encoded {
-                    bytes,
-                    digest: claim.signed.digest,
-                });
+            for (lane, encoded) in (0..claims.len()).zip(&mut encoded) {
+                write_lane(numbers, lane, encoded);
             }
         }
-        let genuine = pss::verify(hash, &mut encoded);
+        let genuine = encodings.verify();
         for (claim, genuine) in claims.iter().zip(genuine) {
             if genuine {
                 findings[claim.place] = Finding::Genuine;
@@ -138,12 +142,12 @@ impl Kernel {
         let keys = std::array::from_fn(|lane| claims[lane.min(claims.len() - 1)].signed.key);
         room.load_moduli(&keys[..claims.len()]);
         for (lane, claim) in claims.iter().enumerate() {
-            room.load_number(lane, limbs(claim.signed.signature));
+            room.read(lane, claim.signed.signature);
         }
         for lane in claims.len()..LANES_MAX {
-            room.load_number(lane, []);
+            room.read(lane, &[]);
         }
-        room.load_factor_from_number();
+        room.remember();
         room.square_times(self, SQUARES);
         room.multiply(self);
         keys
