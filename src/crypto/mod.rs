@@ -59,6 +59,8 @@ enum Material {
     Public(PublicKey),
     /// P-256 has kernels of its own, which know a key by its point.
     P256(PublicKey, p256::Point),
+    /// RSA has one too, for keys of the usual sizes and exponent.
+    Rsa(PublicKey, Option<Box<rsa::Constants>>),
 }
 
 /// Why key material was refused. Names the material's fault, never its bytes.
@@ -107,7 +109,8 @@ impl VerifyingKey {
     /// [`KeyError::RsaSize`], [`KeyError::RsaExponent`], [`KeyError::WrongKind`], or
     /// [`KeyError::Malformed`] for an even modulus.
     pub fn rsa(scheme: Scheme, n: &[u8], e: &[u8]) -> Result<Self, KeyError> {
-        let material = Material::Public(rsa::parse(scheme, n, e)?);
+        let (parsed, constants) = rsa::parse(scheme, n, e)?;
+        let material = Material::Rsa(parsed, constants);
         Ok(Self { scheme, material })
     }
 
@@ -149,7 +152,7 @@ impl VerifyingKey {
     pub fn prepare(&self) -> usize {
         match &self.material {
             Material::P256(_, point) => point.prepare(),
-            Material::Public(_) | Material::Hmac(_) => 0,
+            Material::Public(_) | Material::Rsa(..) | Material::Hmac(_) => 0,
         }
     }
 
@@ -201,6 +204,19 @@ impl Scheme {
     #[must_use]
     pub const fn is_hmac(self) -> bool {
         matches!(self, Self::HmacSha256 | Self::HmacSha384 | Self::HmacSha512)
+    }
+
+    /// Whether the scheme is one of RSA's, of either padding.
+    const fn is_rsa(self) -> bool {
+        matches!(
+            self,
+            Self::RsaPkcs1Sha256
+                | Self::RsaPkcs1Sha384
+                | Self::RsaPkcs1Sha512
+                | Self::RsaPssSha256
+                | Self::RsaPssSha384
+                | Self::RsaPssSha512
+        )
     }
 }
 
