@@ -2,7 +2,7 @@
 //! its checks at once; decides nothing about any of them together.
 #![forbid(unsafe_code)]
 
-use super::{Material, Scheme, VerifyingKey, hmac, p256, reference};
+use super::{Material, Scheme, VerifyingKey, ed25519, hmac, p256, reference};
 use crate::limits;
 
 /// One signature to check.
@@ -66,6 +66,8 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
         hmac::verify_run(scheme, run);
     } else if scheme == Scheme::EcdsaP256Sha256 {
         p256::verify_run(run);
+    } else if scheme == Scheme::Ed25519 {
+        ed25519::verify_run(run);
     } else {
         reference::verify_run(run);
     }
@@ -206,7 +208,7 @@ impl VerifyingKey {
     /// The parsed public form; `None` for a secret.
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
         match &self.material {
-            Material::Public(key) | Material::P256(key, _) => Some(key),
+            Material::Public(key) | Material::P256(key, _) | Material::Ed25519(key, _) => Some(key),
             Material::Hmac(_) => None,
         }
     }
@@ -215,7 +217,15 @@ impl VerifyingKey {
     pub(super) fn p256_point(&self) -> Option<&p256::Point> {
         match &self.material {
             Material::P256(_, point) => Some(point),
-            Material::Public(_) | Material::Hmac(_) => None,
+            Material::Public(_) | Material::Ed25519(..) | Material::Hmac(_) => None,
+        }
+    }
+
+    /// An Ed25519 key as the kernels know it.
+    pub(super) fn ed25519_key(&self) -> Option<&ed25519::Prepared> {
+        match &self.material {
+            Material::Ed25519(_, key) => Some(key),
+            Material::Public(_) | Material::P256(..) | Material::Hmac(_) => None,
         }
     }
 
@@ -223,7 +233,7 @@ impl VerifyingKey {
     pub(super) fn secret(&self) -> Option<&hmac::Secret> {
         match &self.material {
             Material::Hmac(secret) => Some(secret),
-            Material::Public(_) | Material::P256(..) => None,
+            Material::Public(_) | Material::P256(..) | Material::Ed25519(..) => None,
         }
     }
 }
