@@ -2,7 +2,7 @@
 //! its checks at once; decides nothing about any of them together.
 #![forbid(unsafe_code)]
 
-use super::{Material, Scheme, VerifyingKey, hmac, p256, reference};
+use super::{Material, Scheme, VerifyingKey, hmac, reference, weierstrass};
 use crate::limits;
 
 /// One signature to check.
@@ -65,7 +65,7 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
     if scheme.is_hmac() {
         hmac::verify_run(scheme, run);
     } else if scheme == Scheme::EcdsaP256Sha256 {
-        p256::verify_run(run);
+        weierstrass::verify_run(run);
     } else {
         reference::verify_run(run);
     }
@@ -212,7 +212,7 @@ impl VerifyingKey {
     }
 
     /// The point of a P-256 key.
-    pub(super) fn p256_point(&self) -> Option<&p256::Point> {
+    pub(super) fn p256_point(&self) -> Option<&weierstrass::Point> {
         match &self.material {
             Material::P256(_, point) => Some(point),
             Material::Public(_) | Material::Hmac(_) => None,

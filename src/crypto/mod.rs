@@ -11,10 +11,10 @@ pub mod blake3;
 mod ecdsa;
 mod ed25519;
 mod hmac;
-mod p256;
 mod reference;
 mod rsa;
 pub mod sha2;
+mod weierstrass;
 
 pub use batch::{Check, Outcome, estimated_cost_ns, verify_batch};
 
@@ -58,7 +58,7 @@ enum Material {
     Hmac(hmac::Secret),
     Public(PublicKey),
     /// P-256 has kernels of its own, which know a key by its point.
-    P256(PublicKey, p256::Point),
+    P256(PublicKey, weierstrass::Point),
 }
 
 /// Why key material was refused. Names the material's fault, never its bytes.
@@ -120,7 +120,7 @@ impl VerifyingKey {
         let parsed = ecdsa::parse(scheme, x, y)?;
         let material = match (scheme, x.try_into(), y.try_into()) {
             (Scheme::EcdsaP256Sha256, Ok(x), Ok(y)) => {
-                Material::P256(parsed, p256::Point::new(x, y))
+                Material::P256(parsed, weierstrass::Point::new(x, y))
             }
             _ => Material::Public(parsed),
         };
@@ -172,7 +172,7 @@ impl std::fmt::Debug for VerifyingKey {
 /// The kernel that verifies batches under a prepared P-256 key on this CPU, by its name in figures.
 #[must_use]
 pub fn prepared_p256_kernel() -> &'static str {
-    p256::batch_kernel_name()
+    weierstrass::batch_kernel_name()
 }
 
 impl Scheme {

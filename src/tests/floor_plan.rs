@@ -87,7 +87,7 @@ const UNSAFE_ADDRESSES: [&str; 6] = [
     "sync",
     "os",
     "crypto/blake3",
-    "crypto/p256/ifma.rs",
+    "crypto/weierstrass/ifma.rs",
     "crypto/sha2",
 ];
 

@@ -1,10 +1,10 @@
 //! Signatures against aws-lc-rs: genuine, mutated, at the edges, in every lane.
 
 use super::{Dice, bytes, reduce};
-use crate::crypto::p256::kernel::{Kernel, Signed, words};
-use crate::crypto::p256::modulus::{FieldPrime, GroupOrder, Modulus, Words, subtract};
-use crate::crypto::p256::table::Table;
-use crate::crypto::p256::verify::Finding;
+use crate::crypto::weierstrass::kernel::{Kernel, Signed, words};
+use crate::crypto::weierstrass::modulus::{FieldPrime, GroupOrder, Modulus, Words, subtract};
+use crate::crypto::weierstrass::table::Table;
+use crate::crypto::weierstrass::verify::Finding;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{

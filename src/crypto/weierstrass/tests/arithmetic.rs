@@ -1,14 +1,14 @@
 //! Each operation of each kernel against an oracle that adds bits.
 
 use super::{Dice, add_modulo, multiply_modulo, reduce};
-use crate::crypto::p256::field::{Coordinate, Field, Loose};
-use crate::crypto::p256::invert::invert;
-use crate::crypto::p256::modulus::{
+use crate::crypto::weierstrass::field::{Coordinate, Field, Loose};
+use crate::crypto::weierstrass::invert::invert;
+use crate::crypto::weierstrass::modulus::{
     FieldPrime, GroupOrder, Modulus, Words, power_of_two, subtract,
 };
-use crate::crypto::p256::portable::Element;
-use crate::crypto::p256::recode::Digits;
-use crate::crypto::p256::table::{Table, coordinates};
+use crate::crypto::weierstrass::portable::Element;
+use crate::crypto::weierstrass::recode::Digits;
+use crate::crypto::weierstrass::table::{Table, coordinates};
 
 const ROUNDS: usize = 2_000;
 
@@ -25,7 +25,7 @@ fn fields_agree_with_the_oracle() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn vector_fields_agree_with_the_oracle() {
-    use crate::crypto::p256::ifma::Zmm;
+    use crate::crypto::weierstrass::ifma::Zmm;
     let Some(_cpu) = crate::simd::Avx512Ifma::detect() else {
         eprintln!("this CPU has no AVX-512 IFMA: the vector field was not tested");
         return;
@@ -168,7 +168,7 @@ fn digits_add_up_to_the_scalar() {
 /// Every line is on the curve, and those of the first windows are the multiples that aws-lc-rs computes.
 #[test]
 fn tables_hold_the_multiples() {
-    use crate::crypto::p256::kernel::{GENERATOR_X, GENERATOR_Y};
+    use crate::crypto::weierstrass::kernel::{GENERATOR_X, GENERATOR_Y};
     for width in [2, 5, 8] {
         let table = Table::new(GENERATOR_X, GENERATOR_Y, width);
         assert_eq!(table.bytes(), (table.windows() << (width - 1)) * 64);
@@ -213,7 +213,7 @@ fn assert_on_curve(x: Words, y: Words) {
 
 /// By aws-lc-rs.
 pub(super) fn multiple_of_generator(scalar: Words) -> (Words, Words) {
-    use crate::crypto::p256::kernel::words;
+    use crate::crypto::weierstrass::kernel::words;
     use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
     let key = PrivateKey::from_private_key(&ECDH_P256, &super::bytes(scalar)).unwrap();
     let public = key.compute_public_key().unwrap();

@@ -3,10 +3,10 @@
 
 use super::signatures::{Case, Key, assert_agreement, ours};
 use super::{Dice, bytes, multiply_modulo};
-use crate::crypto::p256::invert::invert;
-use crate::crypto::p256::kernel::{GENERATOR_WIDTH, claim, words};
-use crate::crypto::p256::modulus::{GroupOrder, Modulus, Words, subtract};
-use crate::crypto::p256::verify::{Finding, Order};
+use crate::crypto::weierstrass::invert::invert;
+use crate::crypto::weierstrass::kernel::{GENERATOR_WIDTH, claim, words};
+use crate::crypto::weierstrass::modulus::{GroupOrder, Modulus, Words, subtract};
+use crate::crypto::weierstrass::verify::{Finding, Order};
 
 const KEY_WIDTH: u32 = 8;
 

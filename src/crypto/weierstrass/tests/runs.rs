@@ -3,8 +3,8 @@
 use super::Dice;
 use super::signatures::ours;
 use crate::crypto::batch::{Run, verify_batch};
-use crate::crypto::p256::kernel::Kernel;
-use crate::crypto::p256::run::{Point, verify_run_by};
+use crate::crypto::weierstrass::kernel::Kernel;
+use crate::crypto::weierstrass::run::{Point, verify_run_by};
 use crate::crypto::{Check, Material, Outcome, Scheme, VerifyingKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
