@@ -64,8 +64,11 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
     };
     if scheme.is_hmac() {
         hmac::verify_run(scheme, run);
-    } else if scheme == Scheme::EcdsaP256Sha256 {
-        weierstrass::verify_run(run);
+    } else if matches!(
+        scheme,
+        Scheme::EcdsaP256Sha256 | Scheme::EcdsaSecp256k1Sha256
+    ) {
+        weierstrass::verify_run(scheme, run);
     } else {
         reference::verify_run(run);
     }
@@ -206,15 +209,15 @@ impl VerifyingKey {
     /// The parsed public form; `None` for a secret.
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
         match &self.material {
-            Material::Public(key) | Material::P256(key, _) => Some(key),
+            Material::Public(key) | Material::Weierstrass(key, _) => Some(key),
             Material::Hmac(_) => None,
         }
     }
 
-    /// The point of a P-256 key.
-    pub(super) fn p256_point(&self) -> Option<&weierstrass::Point> {
+    /// The form that the kernels of elliptic curves know a key by.
+    pub(super) fn weierstrass_key(&self) -> Option<&weierstrass::Key> {
         match &self.material {
-            Material::P256(_, point) => Some(point),
+            Material::Weierstrass(_, key) => Some(key),
             Material::Public(_) | Material::Hmac(_) => None,
         }
     }
@@ -223,7 +226,7 @@ impl VerifyingKey {
     pub(super) fn secret(&self) -> Option<&hmac::Secret> {
         match &self.material {
             Material::Hmac(secret) => Some(secret),
-            Material::Public(_) | Material::P256(..) => None,
+            Material::Public(_) | Material::Weierstrass(..) => None,
         }
     }
 }

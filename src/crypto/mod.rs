@@ -57,8 +57,8 @@ pub struct VerifyingKey {
 enum Material {
     Hmac(hmac::Secret),
     Public(PublicKey),
-    /// P-256 has kernels of its own, which know a key by its point.
-    P256(PublicKey, weierstrass::Point),
+    /// A key on a curve that has kernels of its own, which know it by its point.
+    Weierstrass(PublicKey, weierstrass::Key),
 }
 
 /// Why key material was refused. Names the material's fault, never its bytes.
@@ -118,11 +118,9 @@ impl VerifyingKey {
     /// [`KeyError::InvalidPoint`], [`KeyError::WrongKind`].
     pub fn ec(scheme: Scheme, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
         let parsed = ecdsa::parse(scheme, x, y)?;
-        let material = match (scheme, x.try_into(), y.try_into()) {
-            (Scheme::EcdsaP256Sha256, Ok(x), Ok(y)) => {
-                Material::P256(parsed, weierstrass::Point::new(x, y))
-            }
-            _ => Material::Public(parsed),
+        let material = match weierstrass::Key::new(scheme, x, y) {
+            Some(key) => Material::Weierstrass(parsed, key),
+            None => Material::Public(parsed),
         };
         Ok(Self { scheme, material })
     }
@@ -148,7 +146,7 @@ impl VerifyingKey {
     /// changes nothing.
     pub fn prepare(&self) -> usize {
         match &self.material {
-            Material::P256(_, point) => point.prepare(),
+            Material::Weierstrass(_, key) => key.prepare(),
             Material::Public(_) | Material::Hmac(_) => 0,
         }
     }
@@ -169,9 +167,9 @@ impl std::fmt::Debug for VerifyingKey {
     }
 }
 
-/// The kernel that verifies batches under a prepared P-256 key on this CPU, by its name in figures.
+/// The kernel that verifies batches of ES256 or ES256K under prepared keys on this CPU, by its name in figures.
 #[must_use]
-pub fn prepared_p256_kernel() -> &'static str {
+pub fn prepared_ecdsa_kernel() -> &'static str {
     weierstrass::batch_kernel_name()
 }
 

@@ -1,46 +1,26 @@
 //! What the tree of additions asks of a prime field, and the field in limbs of 52 bits for any lanes.
 //!
-//! Montgomery form with R = 2^260: a product of two factors is `a b / R`. Sums and differences are left loose
-//! and carried only where they are multiplied; each type says what it may hold.
+//! Montgomery form with R = 2^(52 N) for N limbs: a product of two factors is `a b / R`. Sums and differences are left
+//! loose and carried only where they are multiplied; each type says what it may hold.
 #![forbid(unsafe_code)]
 
 use super::invert::invert;
 use super::lanes::Lanes;
 use super::modulus::{
-    FieldPrime, GroupOrder, LIMB_BITS, LIMB_MASK, Modulus, Words, power_of_two, to_limbs,
+    Columns, LIMB_BITS, LIMB_MASK, LIMBS_MAX, Modulus, Prime, power_of_two, to_limbs, word_of_limb,
 };
-use super::table::Line;
 use std::marker::PhantomData;
 
 /// Elements of a prime field with modulus m, in lanes. A value stands for a residue; it may lie outside
 /// [0, m) as far as each operation says.
-pub(super) trait Field: Copy {
+pub(super) trait Field: Copy + 'static {
     /// An element that may be multiplied: from 0 up to less than 4m.
     type Factor: Copy;
-    type Modulus: Modulus;
 
     /// The words that its numbers are made of.
     type Word: Lanes;
 
     const LANES: usize = Self::Word::COUNT;
-
-    /// The Montgomery form's R is two to this power.
-    const RADIX_BITS: u32;
-
-    /// The same number in every lane, as it is written.
-    fn splat(words: Words) -> Self::Factor;
-
-    /// A number for each lane, as it is written.
-    fn gather(numbers: &[Words]) -> Self::Factor;
-
-    /// Each lane's residue below m, as it is written.
-    fn words(factor: Self::Factor) -> [Self::Word; 4];
-
-    /// [`Self::words`], number by number.
-    #[inline(always)]
-    fn scatter(factor: Self::Factor, numbers: &mut [Words]) {
-        Self::Word::scatter(Self::words(factor), numbers);
-    }
 
     /// `a b / R`, below 2m and not negative.
     fn product(a: Self::Factor, b: Self::Factor) -> Self;
@@ -67,45 +47,60 @@ pub(super) trait Field: Copy {
     /// Each lane gets that of its number `xor distance`.
     fn swapped(factor: Self::Factor, distance: usize) -> Self::Factor;
 
+    /// The factor that `product` leaves others alone with: R itself.
+    fn one() -> Self::Factor;
+
+    /// `R^2 / a`, which undoes a product with `a`, of the number in lane 0 for every lane; `None` of zero.
+    fn inverse(a: Self::Factor) -> Option<Self::Factor>;
+
     /// `a b / R`, as a factor.
     #[inline(always)]
     fn multiply(a: Self::Factor, b: Self::Factor) -> Self::Factor {
         Self::product(a, b).carried()
     }
+}
 
-    /// The factor that `product` leaves others alone with: R itself.
-    #[inline(always)]
-    fn one() -> Self::Factor {
-        Self::splat(Self::RADIX)
-    }
+/// A field whose elements have `W` words: the way in and out.
+pub(super) trait Residues<const W: usize>: Field {
+    type Modulus: Modulus<W>;
 
-    /// `R^2 / a`, which undoes a product with `a`, of the number in lane 0 for every lane; `None` of zero.
+    /// The Montgomery form's R is two to this power.
+    const RADIX_BITS: u32;
+
+    /// The same number in every lane, as it is written.
+    fn splat(words: [u64; W]) -> Self::Factor;
+
+    /// A number for each lane, as it is written.
+    fn gather(numbers: &[[u64; W]]) -> Self::Factor;
+
+    /// A residue for each lane, as it is written, from its words.
+    fn from_words(words: [Self::Word; W]) -> Self;
+
+    /// Each lane's residue below m, as it is written.
+    fn words(factor: Self::Factor) -> [Self::Word; W];
+
+    /// [`Self::words`], number by number.
     #[inline(always)]
-    fn inverse(a: Self::Factor) -> Option<Self::Factor> {
-        let mut numbers = [[0; 4]; 8];
-        Self::scatter(a, &mut numbers);
-        if numbers[0] == [0; 4] {
-            return None;
-        }
-        let inverse = Self::splat(invert::<Self::Modulus>(numbers[0]));
-        Some(Self::multiply(inverse, Self::splat(Self::RADIX_CUBED)))
+    fn scatter(factor: Self::Factor, numbers: &mut [[u64; W]]) {
+        Self::Word::scatter(Self::words(factor), numbers);
     }
 
     /// R modulo m.
-    const RADIX: Words = power_of_two(Self::RADIX_BITS, Self::Modulus::WORDS);
+    const RADIX: [u64; W] = power_of_two(Self::RADIX_BITS, Self::Modulus::WORDS);
 
     /// R^2 modulo m.
-    const RADIX_SQUARED: Words = power_of_two(2 * Self::RADIX_BITS, Self::Modulus::WORDS);
+    const RADIX_SQUARED: [u64; W] = power_of_two(2 * Self::RADIX_BITS, Self::Modulus::WORDS);
 
     /// R^3 modulo m.
-    const RADIX_CUBED: Words = power_of_two(3 * Self::RADIX_BITS, Self::Modulus::WORDS);
+    const RADIX_CUBED: [u64; W] = power_of_two(3 * Self::RADIX_BITS, Self::Modulus::WORDS);
 }
 
 /// A field that holds coordinates of points.
 ///
-/// Tables hold `x 2^260` and `y 2^260`. Where R is another power, the kernel sees the coordinates times
-/// `2^260 / R`, call it `k^2`, and slopes unchanged; [`Self::stretched`] makes up for that.
-pub(super) trait Coordinate: Field<Modulus = FieldPrime> {
+/// Tables hold coordinates times a power of two, [`Prime::COORDINATE_BITS`]. Where R is another power, the kernel
+/// sees the coordinates times the quotient of the two, call it `k^2`, and slopes unchanged; [`Self::stretched`]
+/// makes up for that.
+pub(super) trait Coordinate: Field {
     /// Reduces a value within ±2^10 p to between -p/100 and 1.01p.
     fn reduced(self) -> Self;
 
@@ -118,25 +113,9 @@ pub(super) trait Coordinate: Field<Modulus = FieldPrime> {
     /// k times a factor.
     fn stretched(factor: Self::Factor) -> Self::Factor;
 
-    /// The points of a line for each lane, negated in the lanes of the mask; coordinates from 0 to p.
-    fn load(lines: [&Line; 8], negative: u8) -> Point<Self>;
-
-    /// Two to this power brings a plain number into the form of coordinates by a product.
-    const INTO_COORDINATE: Words =
-        power_of_two(COORDINATE_BITS + Self::RADIX_BITS, FieldPrime::WORDS);
-
-    /// The order of the group, in the form of coordinates.
-    #[inline(always)]
-    fn order() -> Self {
-        Self::product(
-            Self::splat(GroupOrder::WORDS),
-            Self::splat(Self::INTO_COORDINATE),
-        )
-    }
+    /// The prime less the value, in the lanes of the mask. The value is in (0, p).
+    fn negated(self, mask: u8) -> Self;
 }
-
-/// Coordinates are kept times two to this power.
-pub(super) const COORDINATE_BITS: u32 = 260;
 
 /// A point in affine coordinates, never infinity.
 #[derive(Clone, Copy)]
@@ -147,34 +126,47 @@ pub(super) struct Point<F> {
 
 /// Limbs of 52 bits, which may be negative or as large as 2^60, of a value that may be negative too.
 #[derive(Clone, Copy)]
-pub(super) struct Loose<L, M>([L; 5], PhantomData<M>);
+pub(super) struct Loose<L, M, const W: usize, const N: usize>([L; N], PhantomData<M>);
 
 /// Limbs of 52 bits, none negative and none larger: what the multiplier reads. The value is less than 4m,
-/// so that a product of two is less than `16 m^2 / 2^260 + m`, not above 2m.
+/// so that a product of two is less than `16 m^2 / R + m`, not above 2m: R is at least 16 times m.
 #[derive(Clone, Copy)]
-pub(super) struct Carried<L, M>([L; 5], PhantomData<M>);
+pub(super) struct Carried<L, M, const W: usize, const N: usize>([L; N], PhantomData<M>);
 
-impl<L: Lanes, M: Modulus> Loose<L, M> {
-    const fn of(limbs: [L; 5]) -> Self {
+/// Bits that the top limb has of a number of `W` words.
+const fn top_bits<const W: usize, const N: usize>() -> u32 {
+    64 * W as u32 - (N as u32 - 1) * LIMB_BITS
+}
+
+impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Loose<L, M, W, N> {
+    /// The modulus.
+    const LIMBS: [u64; N] = {
+        assert!(
+            N <= LIMBS_MAX && top_bits::<W, N>() <= LIMB_BITS - 4,
+            "R is at least 16 times m"
+        );
+        to_limbs(M::WORDS)
+    };
+
+    const fn of(limbs: [L; N]) -> Self {
         Self(limbs, PhantomData)
     }
 
     /// Adds a small multiple of the modulus and carries.
     #[inline(always)]
-    fn carried_above(self, multiple: u64) -> Carried<L, M> {
+    fn carried_above(self, multiple: u64) -> Carried<L, M, W, N> {
         let mut limbs = self.0;
         if multiple != 0 {
-            for (limb, modulus) in limbs.iter_mut().zip(M::LIMBS) {
+            for (limb, modulus) in limbs.iter_mut().zip(Self::LIMBS) {
                 *limb = limb.plus(L::splat(modulus * multiple));
             }
         }
-        for at in 0..4 {
-            limbs[at + 1] = limbs[at + 1].plus(limbs[at].shifted_right_signed::<LIMB_BITS>());
-            limbs[at] = limbs[at].and(L::splat(LIMB_MASK));
-        }
-        // 4m is less than 2^258: two bits more than 48 in the top limb.
+        carry(&mut limbs);
+        // 4m has two bits more than m.
         debug_assert_eq!(
-            limbs[4].shifted_right::<50>().equals(L::splat(0)),
+            limbs[N - 1]
+                .shifted_right_by(top_bits::<W, N>() + 2)
+                .equals(L::splat(0)),
             every_lane::<L>(),
             "a factor is not negative, and below 4m"
         );
@@ -183,38 +175,49 @@ impl<L: Lanes, M: Modulus> Loose<L, M> {
 
     /// The columns of a product, cleared from below and carried down.
     #[inline(always)]
-    fn from_columns(mut t: [L; 10], cleared: usize) -> Self {
-        for at in cleared..5 {
-            M::clear_limb(&mut t, at);
+    fn from_columns(mut t: Columns<L>, cleared: usize) -> Self {
+        for at in cleared..N {
+            M::clear_limb::<L, N>(&mut t, at);
         }
-        let [_, _, _, _, _, l0, l1, l2, l3, l4] = t;
-        Self::of([l0, l1, l2, l3, l4])
+        let mut limbs = [t[N]; N];
+        limbs.copy_from_slice(&t[N..2 * N]);
+        Self::of(limbs)
     }
 }
 
-impl<L: Lanes, M: Modulus> Carried<L, M> {
+/// Brings each limb but the top one into [0, 2^52).
+#[inline(always)]
+fn carry<L: Lanes, const N: usize>(limbs: &mut [L; N]) {
+    for at in 0..N - 1 {
+        limbs[at + 1] = limbs[at + 1].plus(limbs[at].shifted_right_signed::<LIMB_BITS>());
+        limbs[at] = limbs[at].and(L::splat(LIMB_MASK));
+    }
+}
+
+impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Carried<L, M, W, N> {
     /// Less the modulus where that is not negative.
     #[inline(always)]
     fn subtracted_once(self) -> Self {
         let mut limbs = self.0;
-        for (limb, modulus) in limbs.iter_mut().zip(M::LIMBS) {
+        for (limb, modulus) in limbs.iter_mut().zip(Loose::<L, M, W, N>::LIMBS) {
             *limb = limb.minus(L::splat(modulus));
         }
-        for at in 0..4 {
-            limbs[at + 1] = limbs[at + 1].plus(limbs[at].shifted_right_signed::<LIMB_BITS>());
-            limbs[at] = limbs[at].and(L::splat(LIMB_MASK));
-        }
-        let not_negative = limbs[4].shifted_right::<63>().equals(L::splat(0));
+        carry(&mut limbs);
+        let not_negative = limbs[N - 1].shifted_right::<63>().equals(L::splat(0));
         for (limb, old) in limbs.iter_mut().zip(self.0) {
             *limb = limb.or_else(not_negative, old);
         }
         Self(limbs, PhantomData)
     }
 
+    /// The lanes that hold so many times the modulus.
     #[inline(always)]
-    fn equals(self, words: Words, times: u64) -> u8 {
-        let mut limbs = to_limbs(words).map(|limb| limb * times);
-        for at in 0..4 {
+    fn is_multiple(self, times: u64) -> u8 {
+        let mut limbs = Loose::<L, M, W, N>::LIMBS;
+        for limb in &mut limbs {
+            *limb *= times;
+        }
+        for at in 0..N - 1 {
             limbs[at + 1] += limbs[at] >> LIMB_BITS;
             limbs[at] &= LIMB_MASK;
         }
@@ -231,69 +234,33 @@ const fn every_lane<L: Lanes>() -> u8 {
     u8::MAX >> (8 - L::COUNT)
 }
 
-impl<L: Lanes, M: Modulus> Field for Loose<L, M> {
-    type Factor = Carried<L, M>;
-    type Modulus = M;
+impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Field for Loose<L, M, W, N> {
+    type Factor = Carried<L, M, W, N>;
 
     type Word = L;
 
-    const RADIX_BITS: u32 = 5 * LIMB_BITS;
-
-    #[inline(always)]
-    fn splat(words: Words) -> Self::Factor {
-        let [l0, l1, l2, l3, l4] = to_limbs(words);
-        let limbs = [
-            L::splat(l0),
-            L::splat(l1),
-            L::splat(l2),
-            L::splat(l3),
-            L::splat(l4),
-        ];
-        Carried(limbs, PhantomData)
-    }
-
-    #[inline(always)]
-    fn gather(numbers: &[Words]) -> Self::Factor {
-        Carried(limbs_of(L::gather(numbers)), PhantomData)
-    }
-
-    #[inline(always)]
-    fn words(factor: Self::Factor) -> [L; 4] {
-        let [l0, l1, l2, l3, l4] = factor
-            .subtracted_once()
-            .subtracted_once()
-            .subtracted_once()
-            .0;
-        [
-            l0.or(l1.shifted_left::<52>()),
-            l1.shifted_right::<12>().or(l2.shifted_left::<40>()),
-            l2.shifted_right::<24>().or(l3.shifted_left::<28>()),
-            l3.shifted_right::<36>().or(l4.shifted_left::<16>()),
-        ]
-    }
-
     #[inline(always)]
     fn product(a: Self::Factor, b: Self::Factor) -> Self {
-        // A column takes at most five low and five high products, and as many again while it is cleared, each
-        // below 2^52: it stays below 2^57.
-        let mut t = [L::splat(0); 10];
-        for i in 0..5 {
-            for j in 0..5 {
+        // A column takes at most N low and N high products, and as many again while it is cleared, each below
+        // 2^52: it stays below 2^57.
+        let mut t = [L::splat(0); _];
+        for i in 0..N {
+            for j in 0..N {
                 t[i + j] = t[i + j].plus_low_product(a.0[i], b.0[j]);
             }
-            for j in 0..5 {
+            for j in 0..N {
                 t[i + j + 1] = t[i + j + 1].plus_high_product(a.0[i], b.0[j]);
             }
-            M::clear_limb(&mut t, i);
+            M::clear_limb::<L, N>(&mut t, i);
         }
-        Self::from_columns(t, 5)
+        Self::from_columns(t, N)
     }
 
     #[inline(always)]
     fn square(a: Self::Factor) -> Self {
-        let mut t = [L::splat(0); 10];
-        for i in 0..5 {
-            for j in i + 1..5 {
+        let mut t: Columns<L> = [L::splat(0); _];
+        for i in 0..N {
+            for j in i + 1..N {
                 t[i + j] = t[i + j].plus_low_product(a.0[i], a.0[j]);
                 t[i + j + 1] = t[i + j + 1].plus_high_product(a.0[i], a.0[j]);
             }
@@ -301,7 +268,7 @@ impl<L: Lanes, M: Modulus> Field for Loose<L, M> {
         for column in &mut t {
             *column = column.plus(*column);
         }
-        for i in 0..5 {
+        for i in 0..N {
             t[2 * i] = t[2 * i].plus_low_product(a.0[i], a.0[i]);
             t[2 * i + 1] = t[2 * i + 1].plus_high_product(a.0[i], a.0[i]);
         }
@@ -340,7 +307,7 @@ impl<L: Lanes, M: Modulus> Field for Loose<L, M> {
     fn zeros(factor: Self::Factor) -> u8 {
         let mut mask = 0;
         for times in 0..4 {
-            mask |= factor.equals(M::WORDS, times);
+            mask |= factor.is_multiple(times);
         }
         mask
     }
@@ -362,28 +329,68 @@ impl<L: Lanes, M: Modulus> Field for Loose<L, M> {
         }
         Carried(limbs, PhantomData)
     }
-}
 
-impl<L: Lanes> Loose<L, FieldPrime> {
-    /// Less `q + bias` times p, where q is what the value's top bits say of its quotient by 2^256: what is left
-    /// lies within 2^240 of [-bias p, (1 - bias) p].
     #[inline(always)]
-    fn without_top(self, bias: u64) -> Self {
-        let [l0, l1, l2, l3, l4] = self.0;
-        let q = l4.shifted_right_signed::<48>().plus(L::splat(bias));
-        // q p = q 2^256 - q 2^224 + q 2^192 + q 2^96 - q, by limbs.
-        Self::of([
-            l0.plus(q),
-            l1.minus(q.shifted_left::<44>()),
-            l2,
-            l3.minus(q.shifted_left::<36>()),
-            l4.minus(q.shifted_left::<48>())
-                .plus(q.shifted_left::<16>()),
-        ])
+    fn one() -> Self::Factor {
+        Self::splat(Self::RADIX)
+    }
+
+    #[inline(always)]
+    fn inverse(a: Self::Factor) -> Option<Self::Factor> {
+        let mut numbers = [[0; W]; 8];
+        Self::scatter(a, &mut numbers);
+        if numbers[0] == [0; W] {
+            return None;
+        }
+        let inverse = Self::splat(invert::<M, W>(numbers[0]));
+        Some(Self::multiply(inverse, Self::splat(Self::RADIX_CUBED)))
     }
 }
 
-impl<L: Lanes> Coordinate for Loose<L, FieldPrime> {
+impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Residues<W> for Loose<L, M, W, N> {
+    type Modulus = M;
+
+    const RADIX_BITS: u32 = N as u32 * LIMB_BITS;
+
+    #[inline(always)]
+    fn splat(words: [u64; W]) -> Self::Factor {
+        let mut limbs = [L::splat(0); N];
+        for (limb, word) in limbs.iter_mut().zip(to_limbs::<W, N>(words)) {
+            *limb = L::splat(word);
+        }
+        Carried(limbs, PhantomData)
+    }
+
+    #[inline(always)]
+    fn gather(numbers: &[[u64; W]]) -> Self::Factor {
+        Carried(limbs_of(L::gather(numbers)), PhantomData)
+    }
+
+    #[inline(always)]
+    fn from_words(words: [L; W]) -> Self {
+        Self::of(limbs_of(words))
+    }
+
+    #[inline(always)]
+    fn words(factor: Self::Factor) -> [L; W] {
+        let factor = factor.subtracted_once().subtracted_once();
+        words_of(factor.subtracted_once().0)
+    }
+}
+
+impl<L: Lanes, M: Prime<W>, const W: usize, const N: usize> Loose<L, M, W, N> {
+    /// Less `q + bias` times p, where q is what the value's top bits say of its quotient by 2^(64 W): what is left
+    /// lies within a thousandth of p of [-bias p, (1 - bias) p].
+    #[inline(always)]
+    fn without_top(self, bias: u64) -> Self {
+        let mut limbs = self.0;
+        let q = limbs[N - 1].shifted_right_signed_by(const { top_bits::<W, N>() });
+        M::subtract_multiple(&mut limbs, q.plus(L::splat(bias)));
+        Self::of(limbs)
+    }
+}
+
+impl<L: Lanes, M: Prime<W>, const W: usize, const N: usize> Coordinate for Loose<L, M, W, N> {
     #[inline(always)]
     fn reduced(self) -> Self {
         self.without_top(0)
@@ -401,38 +408,45 @@ impl<L: Lanes> Coordinate for Loose<L, FieldPrime> {
 
     #[inline(always)]
     fn stretched(factor: Self::Factor) -> Self::Factor {
+        const { assert!(M::COORDINATE_BITS == Self::RADIX_BITS, "k = 1") };
         factor
     }
 
     #[inline(always)]
-    fn load(lines: [&Line; 8], negative: u8) -> Point<Self> {
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = L::gather_lines(lines);
-        let mut y = limbs_of([y0, y1, y2, y3]);
-        for (limb, modulus) in y.iter_mut().zip(FieldPrime::LIMBS) {
-            *limb = L::splat(modulus).minus(*limb).or_else(negative, *limb);
+    fn negated(self, mask: u8) -> Self {
+        let mut limbs = self.0;
+        for (limb, modulus) in limbs.iter_mut().zip(Self::LIMBS) {
+            *limb = L::splat(modulus).minus(*limb).or_else(mask, *limb);
         }
-        Point {
-            x: Self::of(limbs_of([x0, x1, x2, x3])),
-            y: Self::of(y),
-        }
+        Self::of(limbs)
     }
 }
 
 /// Words cut into limbs, as [`to_limbs`] does.
 #[inline(always)]
-fn limbs_of<L: Lanes>([w0, w1, w2, w3]: [L; 4]) -> [L; 5] {
-    let mask = L::splat(LIMB_MASK);
-    [
-        w0.and(mask),
-        w0.shifted_right::<52>()
-            .or(w1.shifted_left::<12>())
-            .and(mask),
-        w1.shifted_right::<40>()
-            .or(w2.shifted_left::<24>())
-            .and(mask),
-        w2.shifted_right::<28>()
-            .or(w3.shifted_left::<36>())
-            .and(mask),
-        w3.shifted_right::<16>(),
-    ]
+fn limbs_of<L: Lanes, const W: usize, const N: usize>(words: [L; W]) -> [L; N] {
+    let mut limbs = [L::splat(0); N];
+    for (at, limb) in limbs.iter_mut().enumerate() {
+        let (word, shift) = word_of_limb(at);
+        *limb = words[word].shifted_right_by(shift);
+        if shift > 64 - LIMB_BITS && word + 1 < W {
+            *limb = limb.or(words[word + 1].shifted_left_by(64 - shift));
+        }
+        *limb = limb.and(L::splat(LIMB_MASK));
+    }
+    limbs
+}
+
+/// The reverse of [`limbs_of`]: limbs that are carried, of a number that fits into the words.
+#[inline(always)]
+fn words_of<L: Lanes, const W: usize, const N: usize>(limbs: [L; N]) -> [L; W] {
+    let mut words = [L::splat(0); W];
+    for (at, limb) in limbs.into_iter().enumerate() {
+        let (word, shift) = word_of_limb(at);
+        words[word] = words[word].or(limb.shifted_left_by(shift));
+        if shift > 64 - LIMB_BITS && word + 1 < W {
+            words[word + 1] = words[word + 1].or(limb.shifted_right_by(64 - shift));
+        }
+    }
+    words
 }

@@ -1,35 +1,34 @@
 //! The field in words of 64 bits, one element at a time, for every CPU.
 //!
-//! Montgomery form with R = 2^256; every value is fully reduced.
+//! Montgomery form with R = 2^(64 W) for W words; every value is fully reduced.
 #![forbid(unsafe_code)]
 
-use super::field::{COORDINATE_BITS, Coordinate, Field, Point};
-use super::modulus::{FieldPrime, Modulus, Words, add, multiply_add, subtract};
-use super::table::Line;
+use super::field::{Coordinate, Field, Residues};
+use super::invert::invert;
+use super::modulus::{Modulus, Prime, add, multiply_add, subtract};
 use std::hint::select_unpredictable;
 use std::marker::PhantomData;
 
 /// A residue below the modulus.
 #[derive(Clone, Copy)]
-pub(super) struct Element<M>(Words, PhantomData<M>);
+pub(super) struct Element<M, const W: usize>([u64; W], PhantomData<M>);
 
-impl<M: Modulus> Element<M> {
+impl<M: Modulus<W>, const W: usize> Element<M, W> {
     #[inline(always)]
-    pub(super) const fn of(words: Words) -> Self {
+    pub(super) const fn of(words: [u64; W]) -> Self {
         Self(words, PhantomData)
     }
 
     #[inline(always)]
-    pub(super) const fn to_words(self) -> Words {
+    pub(super) const fn to_words(self) -> [u64; W] {
         self.0
     }
 
-    /// From below twice the modulus; the fifth word is 0 or 1.
+    /// From below twice the modulus; the top, above the words, is 0 or 1.
     #[inline(always)]
-    fn subtracted_once([t0, t1, t2, t3, t4]: [u64; 5]) -> Self {
-        let words = [t0, t1, t2, t3];
+    fn subtracted_once(words: [u64; W], top: u64) -> Self {
         let (less, negative) = subtract(words, M::WORDS);
-        Self::of(pick(negative && t4 == 0, words, less))
+        Self::of(pick(negative && top == 0, words, less))
     }
 
     /// Twice a value.
@@ -41,51 +40,42 @@ impl<M: Modulus> Element<M> {
 
 /// One of two, without a branch: which one is as good as random here.
 #[inline(always)]
-fn pick(first: bool, a: Words, b: Words) -> Words {
-    [
-        select_unpredictable(first, a[0], b[0]),
-        select_unpredictable(first, a[1], b[1]),
-        select_unpredictable(first, a[2], b[2]),
-        select_unpredictable(first, a[3], b[3]),
-    ]
+fn pick<const W: usize>(first: bool, a: [u64; W], b: [u64; W]) -> [u64; W] {
+    let mut picked = b;
+    for (picked, a) in picked.iter_mut().zip(a) {
+        *picked = select_unpredictable(first, a, *picked);
+    }
+    picked
 }
 
-impl<M: Modulus> Field for Element<M> {
+/// The sum by words, and what carries.
+#[inline(always)]
+fn add_words<const W: usize>(a: [u64; W], b: [u64; W]) -> ([u64; W], u64) {
+    let mut sum = [0; W];
+    let mut carry = 0;
+    for at in 0..W {
+        (sum[at], carry) = add(a[at], b[at], carry);
+    }
+    (sum, carry)
+}
+
+impl<M: Modulus<W>, const W: usize> Field for Element<M, W> {
     type Factor = Self;
-    type Modulus = M;
 
     type Word = u64;
 
-    const RADIX_BITS: u32 = 256;
-
-    #[inline(always)]
-    fn splat(words: Words) -> Self {
-        Self::gather(&[words])
-    }
-
-    #[inline(always)]
-    fn gather(numbers: &[Words]) -> Self {
-        let [w0, w1, w2, w3] = numbers[0];
-        Self::subtracted_once([w0, w1, w2, w3, 0])
-    }
-
-    #[inline(always)]
-    fn words(factor: Self) -> Words {
-        factor.0
-    }
-
     #[inline(always)]
     fn product(a: Self, b: Self) -> Self {
-        let mut t = [0; 5];
+        let (mut t, mut top) = ([0; W], 0);
         for word in a.0 {
-            // t is below 2m here, so t + word b is below 2^320 and fits.
-            let (t0, carry) = multiply_add(t[0], word, b.0[0], 0);
-            let (t1, carry) = multiply_add(t[1], word, b.0[1], carry);
-            let (t2, carry) = multiply_add(t[2], word, b.0[2], carry);
-            let (t3, carry) = multiply_add(t[3], word, b.0[3], carry);
-            t = M::clear_word([t0, t1, t2, t3, t[4] + carry]);
+            // t is below 2m here, so t + word b is below (2^64 + 1) m.
+            let mut carry = 0;
+            for (t, other) in t.iter_mut().zip(b.0) {
+                (*t, carry) = multiply_add(*t, word, other, carry);
+            }
+            (t, top) = M::clear_word(t, u128::from(top) + u128::from(carry));
         }
-        Self::subtracted_once(t)
+        Self::subtracted_once(t, top)
     }
 
     #[inline(always)]
@@ -95,22 +85,15 @@ impl<M: Modulus> Field for Element<M> {
 
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        let (s0, carry) = add(self.0[0], other.0[0], 0);
-        let (s1, carry) = add(self.0[1], other.0[1], carry);
-        let (s2, carry) = add(self.0[2], other.0[2], carry);
-        let (s3, carry) = add(self.0[3], other.0[3], carry);
-        Self::subtracted_once([s0, s1, s2, s3, carry])
+        let (sum, carry) = add_words(self.0, other.0);
+        Self::subtracted_once(sum, carry)
     }
 
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
         let (difference, negative) = subtract(self.0, other.0);
-        let modulus = pick(negative, M::WORDS, [0; 4]);
-        let (d0, carry) = add(difference[0], modulus[0], 0);
-        let (d1, carry) = add(difference[1], modulus[1], carry);
-        let (d2, carry) = add(difference[2], modulus[2], carry);
-        let (d3, _) = add(difference[3], modulus[3], carry);
-        Self::of([d0, d1, d2, d3])
+        let modulus = pick(negative, M::WORDS, [0; W]);
+        Self::of(add_words(difference, modulus).0)
     }
 
     #[inline(always)]
@@ -125,7 +108,7 @@ impl<M: Modulus> Field for Element<M> {
 
     #[inline(always)]
     fn zeros(factor: Self) -> u8 {
-        u8::from(factor.0 == [0; 4])
+        u8::from(factor.0 == [0; W])
     }
 
     #[inline(always)]
@@ -137,9 +120,49 @@ impl<M: Modulus> Field for Element<M> {
     fn swapped(factor: Self, _: usize) -> Self {
         factor
     }
+
+    #[inline(always)]
+    fn one() -> Self {
+        Self::of(Self::RADIX)
+    }
+
+    #[inline(always)]
+    fn inverse(a: Self) -> Option<Self> {
+        if a.0 == [0; W] {
+            return None;
+        }
+        let inverse = Self::of(invert::<M, W>(a.0));
+        Some(Self::product(inverse, Self::of(Self::RADIX_CUBED)))
+    }
 }
 
-impl Coordinate for Element<FieldPrime> {
+impl<M: Modulus<W>, const W: usize> Residues<W> for Element<M, W> {
+    type Modulus = M;
+
+    const RADIX_BITS: u32 = 64 * W as u32;
+
+    #[inline(always)]
+    fn splat(words: [u64; W]) -> Self {
+        Self::gather(&[words])
+    }
+
+    #[inline(always)]
+    fn gather(numbers: &[[u64; W]]) -> Self {
+        Self::subtracted_once(numbers[0], 0)
+    }
+
+    #[inline(always)]
+    fn from_words(words: [u64; W]) -> Self {
+        Self::of(words)
+    }
+
+    #[inline(always)]
+    fn words(factor: Self) -> [u64; W] {
+        factor.0
+    }
+}
+
+impl<M: Prime<W>, const W: usize> Coordinate for Element<M, W> {
     #[inline(always)]
     fn reduced(self) -> Self {
         self
@@ -157,19 +180,14 @@ impl Coordinate for Element<FieldPrime> {
 
     #[inline(always)]
     fn stretched(factor: Self) -> Self {
-        const { assert!(COORDINATE_BITS - Self::RADIX_BITS == 4, "k^2 = 16") };
-        factor.doubled().doubled()
+        // k^2 is two to the difference.
+        let difference = const { M::COORDINATE_BITS - Self::RADIX_BITS };
+        Self::of(M::doubled_times(factor.0, difference / 2))
     }
 
     #[inline(always)]
-    fn load(lines: [&Line; 8], negative: u8) -> Point<Self> {
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = lines[0].0;
-        let y = Self::of([y0, y1, y2, y3]);
-        // y is never 0: no point has order two.
-        let (negated, _) = subtract(FieldPrime::WORDS, y.0);
-        Point {
-            x: Self::of([x0, x1, x2, x3]),
-            y: Self::of(pick(negative & 1 == 1, negated, y.0)),
-        }
+    fn negated(self, mask: u8) -> Self {
+        let (negated, _) = subtract(M::WORDS, self.0);
+        Self::of(pick(mask & 1 == 1, negated, self.0))
     }
 }

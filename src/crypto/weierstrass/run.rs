@@ -1,24 +1,51 @@
 //! Where the kernels meet the rest of the room: prepared keys, and runs of checks.
 #![forbid(unsafe_code)]
 
+use super::curve::Curve;
 use super::kernel::{Kernel, Signed, WINDOW, words};
-use super::modulus::Words;
+use super::p256::P256;
+use super::secp256k1::Secp256k1;
 use super::table::Table;
 use super::verify::Finding;
+use crate::crypto::Scheme;
 use crate::crypto::batch::{Check, Outcome, Run};
-use crate::crypto::sha2;
 use std::sync::OnceLock;
 
-/// A public key's point, and its table once it is prepared.
-pub(in crate::crypto) struct Point {
-    x: Words,
-    y: Words,
-    table: OnceLock<Table>,
+/// A public key's point, on the curve of its scheme.
+pub(in crate::crypto) enum Key {
+    P256(Point<4>),
+    Secp256k1(Point<4>),
 }
 
-impl Point {
-    /// From big-endian coordinates, which have been checked: the point is on the curve.
-    pub(in crate::crypto) fn new(x: &[u8; 32], y: &[u8; 32]) -> Self {
+impl Key {
+    /// From big-endian coordinates, which have been checked: their length is the curve's, and the point is on it.
+    /// `None` for a scheme that has no kernel here.
+    pub(in crate::crypto) fn new(scheme: Scheme, x: &[u8], y: &[u8]) -> Option<Self> {
+        match scheme {
+            Scheme::EcdsaP256Sha256 => Some(Self::P256(Point::new(x, y))),
+            Scheme::EcdsaSecp256k1Sha256 => Some(Self::Secp256k1(Point::new(x, y))),
+            _ => None,
+        }
+    }
+
+    /// Builds the table, unless there is one; returns the bytes it takes.
+    pub(in crate::crypto) fn prepare(&self) -> usize {
+        match self {
+            Self::P256(point) => point.prepare::<P256>(),
+            Self::Secp256k1(point) => point.prepare::<Secp256k1>(),
+        }
+    }
+}
+
+/// A point, and its table once it is prepared.
+pub(in crate::crypto) struct Point<const W: usize> {
+    x: [u64; W],
+    y: [u64; W],
+    table: OnceLock<Table<W>>,
+}
+
+impl<const W: usize> Point<W> {
+    fn new(x: &[u8], y: &[u8]) -> Self {
         Self {
             x: words(x),
             y: words(y),
@@ -26,29 +53,35 @@ impl Point {
         }
     }
 
-    /// Builds the table, unless there is one; returns the bytes it takes.
-    pub(in crate::crypto) fn prepare(&self) -> usize {
+    fn prepare<C: Curve<W>>(&self) -> usize {
         self.table
-            .get_or_init(|| Table::new(self.x, self.y, KEY_WIDTH))
+            .get_or_init(|| Table::new::<C>(self.x, self.y, C::KEY_WIDTH))
             .bytes()
     }
 }
 
-/// How wide the windows of a key's table are: 256 KiB.
-const KEY_WIDTH: u32 = 8;
-
-/// Checks a run of ES256: the signatures of prepared keys by the fastest kernel, all others by the reference.
-pub(in crate::crypto) fn verify_run(run: Run<'_, '_>) {
-    let prepared = run.picks.iter().filter(|&&pick| {
-        let check = run.checks.get(usize::from(pick));
-        check.is_some_and(|check| table(check).is_some())
-    });
-    let kernel = Kernel::best(prepared.count());
-    verify_run_by(kernel, run);
+/// Checks a run of a scheme on one of these curves: the signatures of prepared keys by the fastest kernel, all
+/// others by the reference.
+pub(in crate::crypto) fn verify_run(scheme: Scheme, run: Run<'_, '_>) {
+    let kernel = |prepared| Kernel::best(prepared);
+    verify_run_by(kernel, scheme, run);
 }
 
-/// Checks a run by the kernel given.
-pub(super) fn verify_run_by(kernel: Kernel, run: Run<'_, '_>) {
+/// Checks a run by the kernel given for as many prepared keys as there are.
+pub(super) fn verify_run_by(kernel: impl Fn(usize) -> Kernel, scheme: Scheme, run: Run<'_, '_>) {
+    match scheme {
+        Scheme::EcdsaP256Sha256 => verify_curve::<P256, _>(kernel, run),
+        Scheme::EcdsaSecp256k1Sha256 => verify_curve::<Secp256k1, _>(kernel, run),
+        _ => run.each(by_reference),
+    }
+}
+
+fn verify_curve<C: Curve<W>, const W: usize>(kernel: impl Fn(usize) -> Kernel, run: Run<'_, '_>) {
+    let prepared = run.picks.iter().filter(|&&pick| {
+        let check = run.checks.get(usize::from(pick));
+        check.is_some_and(|check| table::<C, W>(check).is_some())
+    });
+    let kernel = kernel(prepared.count());
     let mut jobs = Vec::with_capacity(WINDOW.min(run.picks.len()));
     for picks in run.picks.chunks(WINDOW) {
         jobs.clear();
@@ -57,7 +90,7 @@ pub(super) fn verify_run_by(kernel: Kernel, run: Run<'_, '_>) {
             let Some(check) = run.checks.get(position) else {
                 continue;
             };
-            match table(check) {
+            match table::<C, W>(check) {
                 Some(table) if kernel != Kernel::AwsLc => jobs.push(Job {
                     position,
                     check,
@@ -66,26 +99,30 @@ pub(super) fn verify_run_by(kernel: Kernel, run: Run<'_, '_>) {
                 _ => run.outcomes[position] = by_reference(check),
             }
         }
-        verify_jobs(kernel, &jobs, run.outcomes);
+        verify_jobs::<C, W>(kernel, &jobs, run.outcomes);
     }
 }
 
 /// A check whose key has a table.
-struct Job<'c> {
+struct Job<'c, const W: usize> {
     position: usize,
     check: &'c Check<'c>,
-    table: &'c Table,
+    table: &'c Table<W>,
 }
 
 /// Checks up to [`WINDOW`] jobs.
-fn verify_jobs(kernel: Kernel, jobs: &[Job<'_>], outcomes: &mut [Outcome]) {
-    let mut digests = [[0; 32]; WINDOW];
+fn verify_jobs<C: Curve<W>, const W: usize>(
+    kernel: Kernel,
+    jobs: &[Job<'_, W>],
+    outcomes: &mut [Outcome],
+) {
+    let mut digests = [[0; W]; WINDOW];
     let digests = &mut digests[..jobs.len()];
-    sha2::sha256_many(|index| jobs[index].check.message, digests);
+    C::digest_many(|index| jobs[index].check.message, digests);
     let signed: Vec<_> = jobs
         .iter()
         .zip(&*digests)
-        .map(|(job, digest)| Signed {
+        .map(|(job, &digest)| Signed {
             table: job.table,
             digest,
             signature: job.check.signature,
@@ -93,7 +130,7 @@ fn verify_jobs(kernel: Kernel, jobs: &[Job<'_>], outcomes: &mut [Outcome]) {
         .collect();
     let mut findings = [Finding::Undecided; WINDOW];
     let findings = &mut findings[..jobs.len()];
-    kernel.verify(&signed, findings);
+    kernel.verify::<C, W>(&signed, findings);
     for (job, finding) in jobs.iter().zip(findings) {
         outcomes[job.position] = match finding {
             Finding::Genuine => Outcome::Genuine,
@@ -110,7 +147,7 @@ fn by_reference(check: &Check<'_>) -> Outcome {
     })
 }
 
-/// The table of a check's key, if it is prepared.
-fn table<'c>(check: &Check<'c>) -> Option<&'c Table> {
-    check.key.p256_point()?.table.get()
+/// The table of a check's key, if it is on the curve and prepared.
+fn table<'c, C: Curve<W>, const W: usize>(check: &Check<'c>) -> Option<&'c Table<W>> {
+    C::point(check.key.weierstrass_key()?)?.table.get()
 }
