@@ -2,7 +2,7 @@
 //! its checks at once; decides nothing about any of them together.
 #![forbid(unsafe_code)]
 
-use super::{Material, Scheme, VerifyingKey, ed25519, hmac, p256, reference, rsa};
+use super::{Material, Scheme, VerifyingKey, ed25519, hmac, reference, rsa, weierstrass};
 use crate::limits;
 
 /// One signature to check.
@@ -64,12 +64,15 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
     };
     if scheme.is_hmac() {
         hmac::verify_run(scheme, run);
-    } else if scheme == Scheme::EcdsaP256Sha256 {
-        p256::verify_run(run);
     } else if scheme.is_rsa() {
         rsa::verify_run(scheme, run);
     } else if scheme == Scheme::Ed25519 {
         ed25519::verify_run(run);
+    } else if matches!(
+        scheme,
+        Scheme::EcdsaP256Sha256 | Scheme::EcdsaSecp256k1Sha256
+    ) {
+        weierstrass::verify_run(scheme, run);
     } else {
         reference::verify_run(run);
     }
@@ -211,17 +214,17 @@ impl VerifyingKey {
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
         match &self.material {
             Material::Public(key)
-            | Material::P256(key, _)
+            | Material::Weierstrass(key, _)
             | Material::Rsa(key, _)
             | Material::Ed25519(key, _) => Some(key),
             Material::Hmac(_) => None,
         }
     }
 
-    /// The point of a P-256 key.
-    pub(super) fn p256_point(&self) -> Option<&p256::Point> {
+    /// The form that the kernels of elliptic curves know a key by.
+    pub(super) fn weierstrass_key(&self) -> Option<&weierstrass::Key> {
         match &self.material {
-            Material::P256(_, point) => Some(point),
+            Material::Weierstrass(_, key) => Some(key),
             _ => None,
         }
     }

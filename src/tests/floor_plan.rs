@@ -87,7 +87,7 @@ const UNSAFE_ADDRESSES: [&str; 7] = [
     "sync",
     "os",
     "crypto/blake3",
-    "crypto/p256/ifma.rs",
+    "crypto/weierstrass/ifma.rs",
     "crypto/sha2",
     "encoding/base64url/avx512.rs",
 ];

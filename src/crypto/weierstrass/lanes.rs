@@ -4,13 +4,13 @@
 //! of the model holds for the vectors, as long as these few operations agree.
 #![forbid(unsafe_code)]
 
-use super::modulus::{LIMB_MASK, Words};
+use super::modulus::LIMB_MASK;
 use super::table::Line;
 
 /// Words of 64 bits side by side.
 ///
 /// A mask has a bit for each lane, lane 0 lowest.
-pub(super) trait Lanes: Copy {
+pub(super) trait Lanes: Copy + 'static {
     /// How many: 1 to 8, a power of two.
     const COUNT: usize;
 
@@ -38,6 +38,9 @@ pub(super) trait Lanes: Copy {
     /// By less than 64 bits, filled up with zeros.
     fn shifted_right_by(self, bits: u32) -> Self;
 
+    /// By less than 64 bits, filled up with the sign.
+    fn shifted_right_signed_by(self, bits: u32) -> Self;
+
     /// By less than 64 bits.
     fn shifted_left_by(self, bits: u32) -> Self;
 
@@ -57,16 +60,16 @@ pub(super) trait Lanes: Copy {
     fn swapped(self, distance: usize) -> Self;
 
     /// Word `i` of each lane's number, as the `i`th result.
-    fn gather(numbers: &[Words]) -> [Self; 4];
+    fn gather<const W: usize>(numbers: &[[u64; W]]) -> [Self; W];
 
     /// The reverse of [`Self::gather`].
-    fn scatter(words: [Self; 4], numbers: &mut [Words]);
+    fn scatter<const W: usize>(words: [Self; W], numbers: &mut [[u64; W]]);
 
     /// The word of each lane; lanes that there are not stay zero.
     fn to_array(self) -> [u64; 8];
 
-    /// Word `i` of each lane's line, as the `i`th result.
-    fn gather_lines(lines: [&Line; 8]) -> [Self; 8];
+    /// The words of x and of y of each lane's line.
+    fn gather_lines<const W: usize>(lines: [&Line<W>; 8]) -> [[Self; W]; 2];
 }
 
 impl Lanes for u64 {
@@ -118,6 +121,11 @@ impl Lanes for u64 {
     }
 
     #[inline(always)]
+    fn shifted_right_signed_by(self, bits: u32) -> Self {
+        (self as i64 >> bits) as u64
+    }
+
+    #[inline(always)]
     fn shifted_left_by(self, bits: u32) -> Self {
         self << bits
     }
@@ -148,12 +156,12 @@ impl Lanes for u64 {
     }
 
     #[inline(always)]
-    fn gather(numbers: &[Words]) -> [Self; 4] {
+    fn gather<const W: usize>(numbers: &[[u64; W]]) -> [Self; W] {
         numbers[0]
     }
 
     #[inline(always)]
-    fn scatter(words: [Self; 4], numbers: &mut [Words]) {
+    fn scatter<const W: usize>(words: [Self; W], numbers: &mut [[u64; W]]) {
         numbers[0] = words;
     }
 
@@ -163,8 +171,8 @@ impl Lanes for u64 {
     }
 
     #[inline(always)]
-    fn gather_lines(lines: [&Line; 8]) -> [Self; 8] {
-        lines[0].0
+    fn gather_lines<const W: usize>(lines: [&Line<W>; 8]) -> [[Self; W]; 2] {
+        *lines[0]
     }
 }
 

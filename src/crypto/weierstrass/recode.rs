@@ -7,32 +7,35 @@
 #![forbid(unsafe_code)]
 
 use super::lanes::Lanes;
-use super::modulus::{GroupOrder, Modulus};
+use super::modulus::{Modulus, WORDS_MAX};
 
 /// The digits of a scalar in each lane.
 pub(super) struct Digits<L> {
     /// `t`, and words of zeros above.
-    bits: [L; 6],
+    bits: [L; WORDS_MAX + 1],
     width: u32,
     negated: u8,
 }
 
 impl<L: Lanes> Digits<L> {
-    /// The digits of scalars below n. Zero has those of n, which is as much.
+    /// The digits of scalars below the order n. Zero has those of n, which is as much.
     #[inline(always)]
-    pub(super) fn new(scalar: [L; 4], width: u32, windows: usize) -> Self {
+    pub(super) fn new<M: Modulus<W>, const W: usize>(
+        scalar: [L; W],
+        width: u32,
+        windows: usize,
+    ) -> Self {
         let zero = L::splat(0);
         let negated = scalar[0].and(L::splat(1)).equals(zero);
-        let [k0, k1, k2, k3] = subtracted_from_order(scalar, negated);
-        let mut bits = [
-            k0.shifted_right::<1>().or(k1.shifted_left::<63>()),
-            k1.shifted_right::<1>().or(k2.shifted_left::<63>()),
-            k2.shifted_right::<1>().or(k3.shifted_left::<63>()),
-            k3.shifted_right::<1>(),
-            zero,
-            zero,
-        ];
-        // (k + 2^L - 1) / 2 of an odd k. L is from 256 to 271, so this bit is not set yet.
+        let k = subtracted_from::<L, W>(M::WORDS, scalar, negated);
+        let mut bits = [zero; _];
+        for at in 0..W {
+            bits[at] = k[at].shifted_right::<1>();
+            if at + 1 < W {
+                bits[at] = bits[at].or(k[at + 1].shifted_left::<63>());
+            }
+        }
+        // (k + 2^L - 1) / 2 of an odd k. L is at least 64 W, so this bit is not set yet.
         let top = width as usize * windows - 1;
         bits[top / 64] = bits[top / 64].or(L::splat(1 << (top % 64)));
         Self {
@@ -62,12 +65,12 @@ impl<L: Lanes> Digits<L> {
     }
 }
 
-/// n less the scalar in the lanes of the mask.
+/// The order less the scalar in the lanes of the mask.
 #[inline(always)]
-fn subtracted_from_order<L: Lanes>(scalar: [L; 4], mask: u8) -> [L; 4] {
+fn subtracted_from<L: Lanes, const W: usize>(order: [u64; W], scalar: [L; W], mask: u8) -> [L; W] {
     let mut borrow = L::splat(0);
     let mut words = scalar;
-    for (word, order) in words.iter_mut().zip(GroupOrder::WORDS) {
+    for (word, order) in words.iter_mut().zip(order) {
         let order = L::splat(order);
         let difference = order.minus(*word).minus(borrow);
         // The borrow out of a - b - c is the top bit of (!a & b) | ((!a | b) & (a - b - c)).
