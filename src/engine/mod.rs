@@ -5,6 +5,8 @@
 //! queued, shares its time fairly among peers, and never works longer than about 200 µs before it looks
 //! at its mailbox again. A worker's panic loses no reply.
 //!
+//! A thread of its own looks after the keys' tables (`tables`), so that the batch kernels have what they need.
+//!
 //! The way of a call: [`Engine::ask`] looks every token up (`ask`); what is missing is estimated, admitted
 //! (`budget`) and posted to workers (`worker`), who merge identical tokens (`flights`), choose whom to serve
 //! (`schedule`) and verify a batch; the last answer completes the call (`call`).
@@ -19,6 +21,7 @@ mod flights;
 mod peer;
 mod schedule;
 mod shared;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -27,6 +30,7 @@ pub use peer::Peer;
 
 use crate::cache::{self, Cache};
 use crate::clock::{Clock, Now};
+use crate::crypto::{self, Tier};
 use crate::limits::{BATCH_COST_NS_MAX, BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX};
 use crate::metrics::Metrics;
 use crate::verdict::Verdict;
@@ -55,6 +59,10 @@ pub struct Options {
     pub queue_cost_ns_max: u64,
     /// The cache.
     pub cache: cache::Options,
+    /// The fastest kernels that may be used.
+    pub ceiling: Tier,
+    /// Most memory for the tables of keys, in bytes.
+    pub table_bytes_max: usize,
 }
 
 impl Default for Options {
@@ -65,12 +73,17 @@ impl Default for Options {
             batch_wait_us: 0,
             queue_cost_ns_max: QUEUE_COST_NS_DEFAULT,
             cache: cache::Options::default(),
+            ceiling: Tier::Ifma,
+            table_bytes_max: TABLE_MIB_DEFAULT << 20,
         }
     }
 }
 
 /// Default for the work queued for one worker: what a caller with an ordinary deadline would wait for.
 pub const QUEUE_COST_NS_DEFAULT: u64 = 100_000_000;
+
+/// Default for the memory of keys' tables, in MiB: room for a thousand keys of P-256.
+pub const TABLE_MIB_DEFAULT: usize = 256;
 
 /// A peer without a quota of its own may fill this part of all queues, one in so many: no peer alone can
 /// make the engine refuse the others.
@@ -106,6 +119,8 @@ struct Inner {
     shared: Arc<Shared>,
     mailboxes: Vec<Sender<Mail>>,
     threads: Mutex<Threads>,
+    /// Carries nothing; whoever looks after the tables ends when it disconnects.
+    _running: Sender<()>,
 }
 
 struct Threads {
@@ -149,6 +164,7 @@ impl Engine {
         metrics: Arc<Metrics>,
         fault: Option<Fault>,
     ) -> Result<Self, EngineError> {
+        crypto::set_ceiling(options.ceiling);
         let places = places(&options.cpus);
         let queues = (0..places.len())
             .map(|_| Arc::new(Budget::new(options.queue_cost_ns_max)))
@@ -179,10 +195,18 @@ impl Engine {
             mailboxes.push(sender);
             handles.push(handle);
         }
+        let (running, stop) = crossbeam_channel::bounded(0);
+        tables::spawn(Arc::clone(&shared), options.table_bytes_max, stop).map_err(|cause| {
+            EngineError::Spawn {
+                index: handles.len(),
+                cause,
+            }
+        })?;
         Ok(Self(Arc::new(Inner {
             shared,
             mailboxes,
             threads: Mutex::new(Threads { handles, ended }),
+            _running: running,
         })))
     }
 

@@ -9,6 +9,8 @@ use super::lanes::{LANES_MAX, Lanes, Words};
 use super::recode::Digits;
 use super::table::Table;
 
+pub(super) use crate::crypto::guard::Finding;
+
 /// A signature to check. Its scalars are odd, and stand for their residues modulo L.
 #[derive(Clone, Copy)]
 pub(super) struct Claim<'t> {
@@ -22,14 +24,6 @@ pub(super) struct Claim<'t> {
     pub(super) s: Words,
     /// SHA-512 of R, A and the message.
     pub(super) k: Words,
-}
-
-/// What a kernel says of a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    Genuine,
-    /// Not found genuine.
-    Forged,
 }
 
 /// Room for a batch, kept between batches.
@@ -50,12 +44,7 @@ impl<F: Field> Workspace<F> {
 
     /// Finds out about each claim. All keys' tables have one width.
     #[inline(always)]
-    pub(super) fn verify(
-        &mut self,
-        base: &Table,
-        claims: &[Claim<'_>],
-        findings: &mut [Finding],
-    ) {
+    pub(super) fn verify(&mut self, base: &Table, claims: &[Claim<'_>], findings: &mut [Finding]) {
         findings.fill(Finding::Forged);
         if claims.is_empty() {
             return;
@@ -65,8 +54,16 @@ impl<F: Field> Workspace<F> {
         let mut product = F::splat([1, 0, 0, 0]);
         for group in 0..claims.len().div_ceil(F::LANES) {
             let claims = lanes::<F>(claims, group);
-            let sum = add_multiples(Sum::<F>::neutral(), [base; LANES_MAX], F::Word::gather(claims.map(|claim| &claim.s)));
-            let sum = add_multiples(sum, claims.map(|claim| claim.table), F::Word::gather(claims.map(|claim| &claim.k)));
+            let sum = add_multiples(
+                Sum::<F>::neutral(),
+                [base; LANES_MAX],
+                F::Word::gather(claims.map(|claim| &claim.s)),
+            );
+            let sum = add_multiples(
+                sum,
+                claims.map(|claim| claim.table),
+                F::Word::gather(claims.map(|claim| &claim.k)),
+            );
             let projective = sum.projective();
             self.sums.push(projective);
             self.before.push(product);

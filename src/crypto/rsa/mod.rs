@@ -26,4 +26,4 @@ mod verify;
 
 pub(super) use constants::Constants;
 pub(super) use key::parse;
-pub(super) use run::verify_run;
+pub(super) use run::find;

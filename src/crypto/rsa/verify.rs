@@ -12,6 +12,8 @@ use super::pss::Encodings;
 use super::room::Room;
 use std::cell::RefCell;
 
+pub(super) use crate::crypto::guard::Finding;
+
 /// A signature to verify.
 #[derive(Clone, Copy)]
 pub(super) struct Signed<'a> {
@@ -20,15 +22,6 @@ pub(super) struct Signed<'a> {
     /// The message's digest.
     pub(super) digest: &'a Digest,
     pub(super) signature: &'a [u8],
-}
-
-/// What is known of a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    Genuine,
-    Forged,
-    /// Too few of its size for lanes to be worth while; ask another.
-    Undecided,
 }
 
 /// A signature of the right length and below its modulus.
