@@ -66,7 +66,7 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
         hmac::verify_run(scheme, run);
     } else if matches!(
         scheme,
-        Scheme::EcdsaP256Sha256 | Scheme::EcdsaSecp256k1Sha256
+        Scheme::EcdsaP256Sha256 | Scheme::EcdsaP384Sha384 | Scheme::EcdsaSecp256k1Sha256
     ) {
         weierstrass::verify_run(scheme, run);
     } else {

@@ -167,7 +167,7 @@ impl std::fmt::Debug for VerifyingKey {
     }
 }
 
-/// The kernel that verifies batches of ES256 or ES256K under prepared keys on this CPU, by its name in figures.
+/// The kernel that verifies batches of ES256, ES384 or ES256K under prepared keys on this CPU, by its name in figures.
 #[must_use]
 pub fn prepared_ecdsa_kernel() -> &'static str {
     weierstrass::batch_kernel_name()

@@ -38,7 +38,7 @@ pub(super) fn kernels(scheme: Scheme) -> Vec<Kernel> {
 fn kernel_name(scheme: Scheme) -> &'static str {
     if matches!(
         scheme,
-        Scheme::EcdsaP256Sha256 | Scheme::EcdsaSecp256k1Sha256
+        Scheme::EcdsaP256Sha256 | Scheme::EcdsaP384Sha384 | Scheme::EcdsaSecp256k1Sha256
     ) {
         return crypto::prepared_ecdsa_kernel();
     }

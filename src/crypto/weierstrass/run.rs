@@ -4,6 +4,7 @@
 use super::curve::Curve;
 use super::kernel::{Kernel, Signed, WINDOW, words};
 use super::p256::P256;
+use super::p384::P384;
 use super::secp256k1::Secp256k1;
 use super::table::Table;
 use super::verify::Finding;
@@ -14,6 +15,7 @@ use std::sync::OnceLock;
 /// A public key's point, on the curve of its scheme.
 pub(in crate::crypto) enum Key {
     P256(Point<4>),
+    P384(Point<6>),
     Secp256k1(Point<4>),
 }
 
@@ -23,6 +25,7 @@ impl Key {
     pub(in crate::crypto) fn new(scheme: Scheme, x: &[u8], y: &[u8]) -> Option<Self> {
         match scheme {
             Scheme::EcdsaP256Sha256 => Some(Self::P256(Point::new(x, y))),
+            Scheme::EcdsaP384Sha384 => Some(Self::P384(Point::new(x, y))),
             Scheme::EcdsaSecp256k1Sha256 => Some(Self::Secp256k1(Point::new(x, y))),
             _ => None,
         }
@@ -32,6 +35,7 @@ impl Key {
     pub(in crate::crypto) fn prepare(&self) -> usize {
         match self {
             Self::P256(point) => point.prepare::<P256>(),
+            Self::P384(point) => point.prepare::<P384>(),
             Self::Secp256k1(point) => point.prepare::<Secp256k1>(),
         }
     }
@@ -71,6 +75,7 @@ pub(in crate::crypto) fn verify_run(scheme: Scheme, run: Run<'_, '_>) {
 pub(super) fn verify_run_by(kernel: impl Fn(usize) -> Kernel, scheme: Scheme, run: Run<'_, '_>) {
     match scheme {
         Scheme::EcdsaP256Sha256 => verify_curve::<P256, _>(kernel, run),
+        Scheme::EcdsaP384Sha384 => verify_curve::<P384, _>(kernel, run),
         Scheme::EcdsaSecp256k1Sha256 => verify_curve::<Secp256k1, _>(kernel, run),
         _ => run.each(by_reference),
     }
