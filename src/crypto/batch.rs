@@ -2,7 +2,7 @@
 //! its checks at once; decides nothing about any of them together.
 #![forbid(unsafe_code)]
 
-use super::{Material, Scheme, VerifyingKey, hmac, reference, weierstrass};
+use super::{Material, Scheme, VerifyingKey, ed25519, hmac, reference, rsa, weierstrass};
 use crate::limits;
 
 /// One signature to check.
@@ -64,6 +64,10 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
     };
     if scheme.is_hmac() {
         hmac::verify_run(scheme, run);
+    } else if scheme.is_rsa() {
+        rsa::verify_run(scheme, run);
+    } else if scheme == Scheme::Ed25519 {
+        ed25519::verify_run(run);
     } else if matches!(
         scheme,
         Scheme::EcdsaP256Sha256 | Scheme::EcdsaP384Sha384 | Scheme::EcdsaSecp256k1Sha256
@@ -209,7 +213,10 @@ impl VerifyingKey {
     /// The parsed public form; `None` for a secret.
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
         match &self.material {
-            Material::Public(key) | Material::Weierstrass(key, _) => Some(key),
+            Material::Public(key)
+            | Material::Weierstrass(key, _)
+            | Material::Rsa(key, _)
+            | Material::Ed25519(key, _) => Some(key),
             Material::Hmac(_) => None,
         }
     }
@@ -218,7 +225,23 @@ impl VerifyingKey {
     pub(super) fn weierstrass_key(&self) -> Option<&weierstrass::Key> {
         match &self.material {
             Material::Weierstrass(_, key) => Some(key),
-            Material::Public(_) | Material::Hmac(_) => None,
+            _ => None,
+        }
+    }
+
+    /// What the kernel knows of an RSA key that it takes.
+    pub(super) fn rsa_constants(&self) -> Option<&rsa::Constants> {
+        match &self.material {
+            Material::Rsa(_, constants) => constants.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// An Ed25519 key as the kernels know it.
+    pub(super) fn ed25519_key(&self) -> Option<&ed25519::Prepared> {
+        match &self.material {
+            Material::Ed25519(_, key) => Some(key),
+            _ => None,
         }
     }
 
@@ -226,7 +249,7 @@ impl VerifyingKey {
     pub(super) fn secret(&self) -> Option<&hmac::Secret> {
         match &self.material {
             Material::Hmac(secret) => Some(secret),
-            Material::Public(_) | Material::Weierstrass(..) => None,
+            _ => None,
         }
     }
 }

@@ -7,22 +7,31 @@
 //! as long as the digest and MGF1 over the same digest; the representative must be below the modulus.
 #![forbid(unsafe_code)]
 
-use super::reference::PublicKey;
-use super::{KeyError, Scheme};
+use super::constants::Constants;
+use super::encoding::Encoding;
+use super::kernel::Kernel;
+use crate::crypto::reference::PublicKey;
+use crate::crypto::{KeyError, Scheme};
 use crate::limits;
 use aws_lc_rs::signature::{self, RsaParameters, RsaPublicKeyComponents};
 
+/// A public key for the reference, and for the kernel where that takes it.
+pub(in crate::crypto) type Parsed = (PublicKey, Option<Box<Constants>>);
+
 /// Parses a public key for one of the RSA schemes.
-pub(super) fn parse(scheme: Scheme, n: &[u8], e: &[u8]) -> Result<PublicKey, KeyError> {
+pub(in crate::crypto) fn parse(scheme: Scheme, n: &[u8], e: &[u8]) -> Result<Parsed, KeyError> {
     let parameters = parameters(scheme).ok_or(KeyError::WrongKind)?;
     let n = without_leading_zeros(n);
     let e = without_leading_zeros(e);
     check_modulus(n)?;
-    check_exponent(e)?;
+    let exponent = check_exponent(e)?;
     let parsed = RsaPublicKeyComponents { n, e }
         .to_parsed_public_key(parameters)
         .map_err(|_| KeyError::Malformed("not an RSA public key"))?;
-    Ok(PublicKey::new(parsed, n.len()))
+    let constants = Kernel::detect()
+        .zip(Encoding::of(scheme))
+        .and_then(|(kernel, encoding)| Constants::new(kernel, encoding, n, exponent));
+    Ok((PublicKey::new(parsed, n.len()), constants.map(Box::new)))
 }
 
 fn parameters(scheme: Scheme) -> Option<&'static RsaParameters> {
@@ -51,7 +60,7 @@ fn check_modulus(n: &[u8]) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn check_exponent(e: &[u8]) -> Result<(), KeyError> {
+fn check_exponent(e: &[u8]) -> Result<u64, KeyError> {
     const EXPONENT_MAX: u64 = 1 << 33;
     if e.len() > size_of::<u64>() {
         return Err(KeyError::RsaExponent);
@@ -60,7 +69,7 @@ fn check_exponent(e: &[u8]) -> Result<(), KeyError> {
     if e % 2 == 0 || !(3..=EXPONENT_MAX).contains(&e) {
         return Err(KeyError::RsaExponent);
     }
-    Ok(())
+    Ok(e)
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
