@@ -11,13 +11,17 @@ use super::{Material, Scheme, ed25519, rsa, weierstrass};
 pub(super) const fn checks_min(scheme: Scheme, tier: Tier) -> Option<u8> {
     match (scheme, tier) {
         (_, Tier::AwsLc) => None,
-        (Scheme::EcdsaP256Sha256 | Scheme::EcdsaSecp256k1Sha256 | Scheme::Ed25519, tier) => {
-            match tier {
-                // One alone does not fill eight lanes.
-                Tier::Ifma => Some(2),
-                _ => Some(1),
-            }
-        }
+        (
+            Scheme::EcdsaP256Sha256
+            | Scheme::EcdsaP384Sha384
+            | Scheme::EcdsaSecp256k1Sha256
+            | Scheme::Ed25519,
+            tier,
+        ) => match tier {
+            // One alone does not fill eight lanes.
+            Tier::Ifma => Some(2),
+            _ => Some(1),
+        },
         (scheme, Tier::Ifma) if scheme.is_rsa() => Some(2),
         _ => None,
     }

@@ -24,6 +24,7 @@ mod kernel;
 mod lanes;
 mod modulus;
 mod p256;
+mod p384;
 mod portable;
 mod recode;
 mod run;

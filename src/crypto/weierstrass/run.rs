@@ -4,6 +4,7 @@
 use super::curve::Curve;
 use super::kernel::{Kernel, Signed, WINDOW, words};
 use super::p256::P256;
+use super::p384::P384;
 use super::secp256k1::Secp256k1;
 use super::table::Table;
 use super::verify::Finding;
@@ -15,6 +16,7 @@ use crate::sync::{self, Guard, Place};
 /// A public key's point, on the curve of its scheme.
 pub(in crate::crypto) enum Key {
     P256(Point<4>),
+    P384(Point<6>),
     Secp256k1(Point<4>),
 }
 
@@ -24,6 +26,10 @@ macro_rules! on_its_curve {
         match $key {
             Key::P256($point) => {
                 type $curve = P256;
+                $work
+            }
+            Key::P384($point) => {
+                type $curve = P384;
                 $work
             }
             Key::Secp256k1($point) => {
@@ -40,6 +46,7 @@ impl Key {
     pub(in crate::crypto) fn new(scheme: Scheme, x: &[u8], y: &[u8]) -> Option<Self> {
         match scheme {
             Scheme::EcdsaP256Sha256 => Some(Self::P256(Point::new(x, y))),
+            Scheme::EcdsaP384Sha384 => Some(Self::P384(Point::new(x, y))),
             Scheme::EcdsaSecp256k1Sha256 => Some(Self::Secp256k1(Point::new(x, y))),
             _ => None,
         }
@@ -132,6 +139,7 @@ pub(super) fn find_by(
 ) {
     match scheme {
         Scheme::EcdsaP256Sha256 => find_on::<P256, _>(kernel, checks, findings),
+        Scheme::EcdsaP384Sha384 => find_on::<P384, _>(kernel, checks, findings),
         Scheme::EcdsaSecp256k1Sha256 => find_on::<Secp256k1, _>(kernel, checks, findings),
         _ => {}
     }
