@@ -27,6 +27,7 @@ mod tests;
 mod worker;
 
 pub use peer::Peer;
+pub use tables::{TableReport, keep_tables};
 
 use crate::cache::{self, Cache};
 use crate::clock::{Clock, Now};
@@ -84,6 +85,10 @@ pub const QUEUE_COST_NS_DEFAULT: u64 = 100_000_000;
 
 /// Default for the memory of keys' tables, in MiB: room for a thousand keys of P-256.
 pub const TABLE_MIB_DEFAULT: usize = 256;
+
+/// Stack of a thread that runs kernels. Their working room is large, and without optimisation every temporary of
+/// theirs has a place of its own; what is not touched costs nothing.
+pub const KERNEL_STACK_BYTES: usize = 16 << 20;
 
 /// A peer without a quota of its own may fill this part of all queues, one in so many: no peer alone can
 /// make the engine refuse the others.
@@ -196,12 +201,16 @@ impl Engine {
             handles.push(handle);
         }
         let (running, stop) = crossbeam_channel::bounded(0);
-        tables::spawn(Arc::clone(&shared), options.table_bytes_max, stop).map_err(|cause| {
-            EngineError::Spawn {
-                index: handles.len(),
-                cause,
-            }
-        })?;
+        let kept = Arc::clone(&shared);
+        let reported = Arc::clone(&shared.metrics);
+        let keeper = tables::keep_tables(
+            move || kept.records.load_full(),
+            options.table_bytes_max,
+            stop,
+            move |report| publish(&reported, report),
+        );
+        let index = handles.len();
+        keeper.map_err(|cause| EngineError::Spawn { index, cause })?;
         Ok(Self(Arc::new(Inner {
             shared,
             mailboxes,
@@ -297,6 +306,15 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Engine({} workers)", self.workers())
     }
+}
+
+fn publish(metrics: &Metrics, report: TableReport) {
+    let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.key_tables.set(gauge(report.tables));
+    metrics.key_table_bytes.set(gauge(report.bytes));
+    metrics.key_tables_built.inc_by(report.built);
+    metrics.key_tables_evicted.inc_by(report.evicted);
+    metrics.key_tables_corrupt.inc_by(report.corrupt);
 }
 
 /// The CPU of each worker, or none where the system may choose.

@@ -6,7 +6,7 @@
 //! room. One key's round trip through all this takes a quarter of a second, and meanwhile the reference verifies.
 #![forbid(unsafe_code)]
 
-use super::shared::Shared;
+use super::KERNEL_STACK_BYTES;
 use crate::crypto::{self, Scheme, TableWidth, VerifyingKey};
 use crate::verify::{IssuerKeys, Records};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -31,36 +31,51 @@ const EARNED_WIDE: f64 = 100_000.0;
 /// A key that has a table counts as this much hotter, so that two of about equal heat do not take turns building.
 const INCUMBENT: f64 = 2.0;
 
-/// Looks after the tables of the keys in the current records, on a thread of its own, until `stop` disconnects.
-pub(super) fn spawn(
-    shared: Arc<Shared>,
+/// Looks after the tables of the keys that `records` gives, on a thread of its own, until `stop` disconnects.
+/// Tables take up to `bytes_max` bytes; `report` is told after every round how things stand.
+///
+/// # Errors
+/// What the system says where it refuses a thread.
+pub fn keep_tables(
+    records: impl Fn() -> Arc<Records> + Send + 'static,
     bytes_max: usize,
     stop: Receiver<()>,
+    report: impl Fn(TableReport) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
-    let name = "jotd-tables".to_owned();
-    std::thread::Builder::new().name(name).spawn(move || {
-        let mut keeper = Keeper {
-            shared: &shared,
-            bytes_max,
-            heats: HashMap::new(),
-            warmed: HashSet::new(),
-            scrubbed: 0,
-        };
-        while stop.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
-            keeper.round();
-        }
-    })
+    std::thread::Builder::new()
+        .name("jotd-tables".to_owned())
+        .stack_size(KERNEL_STACK_BYTES)
+        .spawn(move || {
+            let mut keeper = Keeper::new(bytes_max);
+            while stop.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
+                report(keeper.round(&records()));
+            }
+        })
 }
 
-struct Keeper<'s> {
-    shared: &'s Shared,
+/// How tables stand after a round, and what was done in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableReport {
+    /// Keys that have a table.
+    pub tables: usize,
+    /// Memory that they take.
+    pub bytes: usize,
+    /// Tables built.
+    pub built: u64,
+    /// Tables given up for another key's.
+    pub evicted: u64,
+    /// Tables found changed in memory, and dropped.
+    pub corrupt: u64,
+}
+
+struct Keeper {
     bytes_max: usize,
     /// By the key's address. An address that another key has taken over has only its heat to lose.
     heats: HashMap<usize, Heat>,
     /// Schemes whose kernels have been made ready.
     warmed: HashSet<Scheme>,
-    /// Counts rounds, to look at another table in each.
-    scrubbed: usize,
+    /// Counts rounds, to look at another key in each.
+    rounds: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -69,21 +84,29 @@ struct Heat {
     warmth: f64,
 }
 
-impl Keeper<'_> {
-    fn round(&mut self) {
-        let records = self.shared.records.load_full();
-        let keys = keys(&records);
+impl Keeper {
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            heats: HashMap::new(),
+            warmed: HashSet::new(),
+            rounds: 0,
+        }
+    }
+
+    fn round(&mut self, records: &Records) -> TableReport {
+        let keys = keys(records);
+        let mut report = TableReport::default();
         self.warm_up(&keys);
         self.feel(&keys);
-        self.scrub(&keys);
+        report.corrupt = self.scrub(&keys);
         let subjects: Vec<Subject> = keys.iter().map(|key| self.subject(key)).collect();
         let plan = plan(&subjects, self.bytes_max);
-        let metrics = &self.shared.metrics;
         // Room first, then what is to fill it.
         for (key, planned) in keys.iter().zip(&plan) {
             if planned.is_none() && key.table().is_some() {
                 key.drop_table();
-                metrics.key_tables_evicted.inc();
+                report.evicted += 1;
             }
         }
         for (key, planned) in keys.iter().zip(&plan) {
@@ -91,18 +114,14 @@ impl Keeper<'_> {
                 && key.table() != Some(*width)
             {
                 key.build_table(*width);
-                metrics.key_tables_built.inc();
+                report.built += 1;
             }
         }
-        let bytes = |key: &&VerifyingKey| key.table().map_or(0, |width| key.table_bytes(width));
-        let bytes: usize = keys.iter().map(bytes).sum();
-        let tables = keys.iter().filter(|key| key.table().is_some()).count();
-        metrics
-            .key_tables
-            .set(i64::try_from(tables).unwrap_or(i64::MAX));
-        metrics
-            .key_table_bytes
-            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        for (key, width) in keys.iter().filter_map(|key| Some((key, key.table()?))) {
+            report.tables += 1;
+            report.bytes += key.table_bytes(width);
+        }
+        report
     }
 
     /// Makes the kernels of schemes ready as soon as there is a key of theirs.
@@ -131,19 +150,19 @@ impl Keeper<'_> {
         }
     }
 
-    /// Holds one table against its checksum: memory that has changed under it would make its key's signatures
-    /// forged.
-    fn scrub(&mut self, keys: &[&VerifyingKey]) {
-        self.scrubbed = self.scrubbed.wrapping_add(1);
-        let tables: Vec<_> = keys.iter().filter(|key| key.table().is_some()).collect();
-        let Some(key) = tables.get(self.scrubbed % tables.len().max(1)) else {
-            return;
+    /// Holds what was made of one key against its checksum: memory that has changed under it would make its
+    /// signatures forged. Returns how many were found changed.
+    fn scrub(&mut self, keys: &[&VerifyingKey]) -> u64 {
+        self.rounds = self.rounds.wrapping_add(1);
+        let Some(key) = keys.get(self.rounds % keys.len().max(1)) else {
+            return 0;
         };
-        if !key.is_intact() {
-            tracing::error!(scheme = ?key.scheme(), "a key's table has changed in memory and is dropped");
-            self.shared.metrics.key_tables_corrupt.inc();
-            key.drop_table();
+        if key.is_intact() {
+            return 0;
         }
+        tracing::error!(scheme = ?key.scheme(), "what was computed from a key has changed in memory");
+        key.drop_table();
+        1
     }
 
     fn subject(&self, key: &VerifyingKey) -> Subject {

@@ -33,11 +33,16 @@ pub(super) struct Table {
 /// Bits of a scalar, which need not be reduced.
 const SCALAR_BITS: u32 = 256;
 
+/// The narrowest windows, and most of them.
+const WIDTH_MIN: u32 = 4;
+pub(super) const WINDOWS_MAX: usize = SCALAR_BITS.div_ceil(WIDTH_MIN) as usize;
+
 impl Table {
     /// The table of a point.
     ///
-    /// `width`, from 2 to 16, is how many bits a window has: with 8, the table takes 384 KiB.
+    /// `width`, from [`WIDTH_MIN`] to 16, is how many bits a window has: with 8, the table takes 384 KiB.
     pub(super) fn new(point: Point, width: u32) -> Self {
+        assert!((WIDTH_MIN..=16).contains(&width), "a table of this width");
         let windows = SCALAR_BITS.div_ceil(width);
         let multiples = 1 << (width - 1);
         let mut entries = Vec::with_capacity(windows as usize * multiples);

@@ -7,7 +7,7 @@
 use super::edwards::{Field, Sum};
 use super::lanes::{LANES_MAX, Lanes, Words};
 use super::recode::Digits;
-use super::table::Table;
+use super::table::{Table, WINDOWS_MAX};
 
 pub(super) use crate::crypto::guard::Finding;
 
@@ -111,15 +111,21 @@ fn add_multiples<F: Field>(
 ) -> Sum<F> {
     let (width, windows) = (tables[0].width(), tables[0].windows());
     let digits = Digits::new(scalars, width, windows);
-    let mut next = places::<F>(&digits, width, 0);
+    // Every lane's places come first, by way of memory: that is the shortest way from a lane to an address, and
+    // the entries can be asked for ahead of time.
+    let mut places = [([0; LANES_MAX], 0); WINDOWS_MAX];
+    for (window, place) in places.iter_mut().enumerate().take(windows) {
+        let (index, negative) = digits.digit(window);
+        let at = index.plus(F::Word::splat((window as u64) << (width - 1)));
+        *place = (at.to_array(), negative);
+    }
     for window in 0..windows {
-        let (at, negative) = next;
-        if window + 1 < windows {
-            next = places::<F>(&digits, width, window + 1);
+        if let Some((ahead, _)) = places[..windows].get(window + 1) {
             for lane in 0..F::LANES {
-                F::Word::prefetch(tables[lane].entry(next.0[lane]));
+                F::Word::prefetch(tables[lane].entry(ahead[lane]));
             }
         }
+        let (at, negative) = places[window];
         let mut entries = [tables[0].entry(at[0]); LANES_MAX];
         for lane in 1..F::LANES {
             entries[lane] = tables[lane].entry(at[lane]);
@@ -127,14 +133,6 @@ fn add_multiples<F: Field>(
         sum = sum.plus(F::load(entries, negative));
     }
     sum
-}
-
-/// Where in its table each lane's point stands in a window, and the lanes where it is subtracted.
-#[inline(always)]
-fn places<F: Field>(digits: &Digits<F::Word>, width: u32, window: usize) -> ([u64; LANES_MAX], u8) {
-    let (index, negative) = digits.digit(window);
-    let at = index.plus(F::Word::splat((window as u64) << (width - 1)));
-    (at.to_array(), negative)
 }
 
 /// The inverse in each lane, by one inversion of the product of all.

@@ -172,9 +172,10 @@ fn a_kernel_that_refuses_what_is_genuine_is_off_at_once_and_costs_nobody_a_verdi
     MANNER.set(Manner::RefusesAll);
     assert_eq!(guarded.verify(8), EXPECTED);
     assert!(!guarded.state().is_on());
+    assert_eq!(guarded.verify(8), EXPECTED);
     ASKED.set(0);
     assert_eq!(guarded.verify(8), EXPECTED);
-    assert_eq!(ASKED.get(), 0, "nobody asks it any more");
+    assert_eq!(ASKED.get(), 0, "nobody asks any kernel any more");
 }
 
 /// Checks K7, K10.
@@ -298,7 +299,7 @@ fn a_kernel_is_off_for_every_thread() {
             local: Local::new(states, pretend),
             states,
         };
-        assert_eq!(other.tier(), Tier::AwsLc);
+        assert_eq!(other.tier(), tier::ceiling().below());
         assert_eq!(other.verify(8), EXPECTED);
     })
     .join()
