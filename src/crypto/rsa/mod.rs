@@ -27,3 +27,6 @@ mod verify;
 pub(super) use constants::Constants;
 pub(super) use key::parse;
 pub(super) use run::verify_run;
+
+#[cfg(test)]
+mod tests;
