@@ -59,7 +59,7 @@ enum Material {
     Public(PublicKey),
     /// P-256 has kernels of its own, which know a key by its point.
     P256(PublicKey, p256::Point),
-    /// RSA has one too, for keys of the usual sizes and exponent.
+    /// RSA has one too, for keys of the usual sizes with the usual exponent.
     Rsa(PublicKey, Option<Box<rsa::Constants>>),
 }
 
@@ -178,6 +178,12 @@ pub fn prepared_p256_kernel() -> &'static str {
     p256::batch_kernel_name()
 }
 
+/// The kernel that verifies batches under RSA keys of 2048, 3072 and 4096 bits on this CPU, by its name in figures.
+#[must_use]
+pub fn rsa_kernel() -> &'static str {
+    rsa::batch_kernel_name()
+}
+
 impl Scheme {
     /// How many schemes there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -207,7 +213,8 @@ impl Scheme {
     }
 
     /// Whether the scheme is one of RSA's, of either padding.
-    const fn is_rsa(self) -> bool {
+    #[must_use]
+    pub const fn is_rsa(self) -> bool {
         matches!(
             self,
             Self::RsaPkcs1Sha256

@@ -39,6 +39,9 @@ fn kernel_name(scheme: Scheme) -> &'static str {
     if scheme == Scheme::EcdsaP256Sha256 {
         return crypto::prepared_p256_kernel();
     }
+    if scheme.is_rsa() {
+        return crypto::rsa_kernel();
+    }
     if !scheme.is_hmac() {
         return "aws-lc";
     }

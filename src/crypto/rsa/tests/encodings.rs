@@ -66,7 +66,7 @@ fn assert_first_alone(scheme: Scheme, pair: &RsaKeyPair, encodings: &[(String, V
     }
 }
 
-/// Every byte of the encoding counts: those of the padding, of the identifier and of the digest.
+/// Checks V-24. Every byte of the encoding counts: those of the padding, of the identifier and of the digest.
 #[test]
 fn pkcs1_encodings() {
     for (scheme, pair) in [
@@ -152,6 +152,7 @@ impl Pss {
     }
 }
 
+/// Checks V-24. A salt of the digest's length and no other, zeros before it, and every part in its place.
 #[test]
 fn pss_encodings() {
     for (scheme, pair) in [

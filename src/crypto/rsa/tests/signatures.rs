@@ -103,7 +103,7 @@ fn edges_are_judged_as_the_reference_does() {
     }
 }
 
-/// A signature with `s + n` below `2^2048` is out of range, and is refused although its power is right.
+/// Checks V-24. A signature with `s + n` below `2^2048` is out of range, and is refused although its power is right.
 #[test]
 fn a_representative_that_is_not_reduced_is_refused() {
     for kernel in Kernel::available() {

