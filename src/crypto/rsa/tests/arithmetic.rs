@@ -199,8 +199,8 @@ fn a_modulus_is_subtracted_once() {
                 let (mut number, values) = moduli.factor(&mut dice);
                 let number = &mut number[..moduli.blocks];
                 kernel.subtract_modulus(moduli.modulus(), number, &mut scratch);
-                for lane in 0..kernel.lanes() {
-                    let expected = &values[lane] % &moduli.values[lane];
+                for (lane, value_before) in values.iter().enumerate().take(kernel.lanes()) {
+                    let expected = value_before % &moduli.values[lane];
                     assert_eq!(
                         value(number, lane),
                         expected,
