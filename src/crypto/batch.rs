@@ -2,7 +2,7 @@
 //! its checks at once; decides nothing about any of them together.
 #![forbid(unsafe_code)]
 
-use super::{Material, Scheme, VerifyingKey, hmac, p256, reference, rsa};
+use super::{Material, Scheme, VerifyingKey, ed25519, hmac, reference, rsa, weierstrass};
 use crate::limits;
 
 /// One signature to check.
@@ -64,10 +64,15 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
     };
     if scheme.is_hmac() {
         hmac::verify_run(scheme, run);
-    } else if scheme == Scheme::EcdsaP256Sha256 {
-        p256::verify_run(run);
     } else if scheme.is_rsa() {
         rsa::verify_run(scheme, run);
+    } else if scheme == Scheme::Ed25519 {
+        ed25519::verify_run(run);
+    } else if matches!(
+        scheme,
+        Scheme::EcdsaP256Sha256 | Scheme::EcdsaSecp256k1Sha256
+    ) {
+        weierstrass::verify_run(scheme, run);
     } else {
         reference::verify_run(run);
     }
@@ -208,16 +213,19 @@ impl VerifyingKey {
     /// The parsed public form; `None` for a secret.
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
         match &self.material {
-            Material::Public(key) | Material::P256(key, _) | Material::Rsa(key, _) => Some(key),
+            Material::Public(key)
+            | Material::Weierstrass(key, _)
+            | Material::Rsa(key, _)
+            | Material::Ed25519(key, _) => Some(key),
             Material::Hmac(_) => None,
         }
     }
 
-    /// The point of a P-256 key.
-    pub(super) fn p256_point(&self) -> Option<&p256::Point> {
+    /// The form that the kernels of elliptic curves know a key by.
+    pub(super) fn weierstrass_key(&self) -> Option<&weierstrass::Key> {
         match &self.material {
-            Material::P256(_, point) => Some(point),
-            Material::Public(_) | Material::Rsa(..) | Material::Hmac(_) => None,
+            Material::Weierstrass(_, key) => Some(key),
+            _ => None,
         }
     }
 
@@ -225,7 +233,15 @@ impl VerifyingKey {
     pub(super) fn rsa_constants(&self) -> Option<&rsa::Constants> {
         match &self.material {
             Material::Rsa(_, constants) => constants.as_deref(),
-            Material::Public(_) | Material::P256(..) | Material::Hmac(_) => None,
+            _ => None,
+        }
+    }
+
+    /// An Ed25519 key as the kernels know it.
+    pub(super) fn ed25519_key(&self) -> Option<&ed25519::Prepared> {
+        match &self.material {
+            Material::Ed25519(_, key) => Some(key),
+            _ => None,
         }
     }
 
@@ -233,7 +249,7 @@ impl VerifyingKey {
     pub(super) fn secret(&self) -> Option<&hmac::Secret> {
         match &self.material {
             Material::Hmac(secret) => Some(secret),
-            Material::Public(_) | Material::P256(..) | Material::Rsa(..) => None,
+            _ => None,
         }
     }
 }

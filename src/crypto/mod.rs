@@ -11,10 +11,10 @@ pub mod blake3;
 mod ecdsa;
 mod ed25519;
 mod hmac;
-mod p256;
 mod reference;
 mod rsa;
 pub mod sha2;
+mod weierstrass;
 
 pub use batch::{Check, Outcome, estimated_cost_ns, verify_batch};
 
@@ -57,10 +57,12 @@ pub struct VerifyingKey {
 enum Material {
     Hmac(hmac::Secret),
     Public(PublicKey),
-    /// P-256 has kernels of its own, which know a key by its point.
-    P256(PublicKey, p256::Point),
+    /// A key on a curve that has kernels of its own, which know it by its point.
+    Weierstrass(PublicKey, weierstrass::Key),
     /// RSA has one too, for keys of the usual sizes with the usual exponent.
     Rsa(PublicKey, Option<Box<rsa::Constants>>),
+    /// And so has Ed25519.
+    Ed25519(PublicKey, ed25519::Prepared),
 }
 
 /// Why key material was refused. Names the material's fault, never its bytes.
@@ -121,11 +123,9 @@ impl VerifyingKey {
     /// [`KeyError::InvalidPoint`], [`KeyError::WrongKind`].
     pub fn ec(scheme: Scheme, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
         let parsed = ecdsa::parse(scheme, x, y)?;
-        let material = match (scheme, x.try_into(), y.try_into()) {
-            (Scheme::EcdsaP256Sha256, Ok(x), Ok(y)) => {
-                Material::P256(parsed, p256::Point::new(x, y))
-            }
-            _ => Material::Public(parsed),
+        let material = match weierstrass::Key::new(scheme, x, y) {
+            Some(key) => Material::Weierstrass(parsed, key),
+            None => Material::Public(parsed),
         };
         Ok(Self { scheme, material })
     }
@@ -136,10 +136,10 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError::InvalidPoint`].
     pub fn ed25519(x: &[u8]) -> Result<Self, KeyError> {
-        let material = Material::Public(ed25519::parse(x)?);
+        let (parsed, prepared) = ed25519::parse(x)?;
         Ok(Self {
             scheme: Scheme::Ed25519,
-            material,
+            material: Material::Ed25519(parsed, prepared),
         })
     }
 
@@ -151,8 +151,9 @@ impl VerifyingKey {
     /// changes nothing.
     pub fn prepare(&self) -> usize {
         match &self.material {
-            Material::P256(_, point) => point.prepare(),
-            Material::Public(_) | Material::Rsa(..) | Material::Hmac(_) => 0,
+            Material::Weierstrass(_, key) => key.prepare(),
+            Material::Ed25519(_, key) => key.prepare(),
+            _ => 0,
         }
     }
 
@@ -172,10 +173,16 @@ impl std::fmt::Debug for VerifyingKey {
     }
 }
 
-/// The kernel that verifies batches under a prepared P-256 key on this CPU, by its name in figures.
+/// The kernel that verifies batches of ES256 or ES256K under prepared keys on this CPU, by its name in figures.
 #[must_use]
-pub fn prepared_p256_kernel() -> &'static str {
-    p256::batch_kernel_name()
+pub fn prepared_ecdsa_kernel() -> &'static str {
+    weierstrass::batch_kernel_name()
+}
+
+/// The kernel that verifies batches under a prepared Ed25519 key on this CPU, by its name in figures.
+#[must_use]
+pub fn prepared_ed25519_kernel() -> &'static str {
+    ed25519::batch_kernel_name()
 }
 
 /// The kernel that verifies batches under RSA keys of 2048, 3072 and 4096 bits on this CPU, by its name in figures.

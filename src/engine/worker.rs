@@ -91,7 +91,6 @@ struct Bench<'w> {
     flights: Flights,
     schedule: Schedule<FlightKey>,
     scratch: Scratch,
-    keys: Vec<FlightKey>,
     batch: Vec<Flight>,
     answers: Vec<Answer>,
     batches: u64,
@@ -105,7 +104,6 @@ impl<'w> Bench<'w> {
             flights: Flights::default(),
             schedule: Schedule::new(),
             scratch: Scratch::default(),
-            keys: Vec::new(),
             batch: Vec::new(),
             answers: Vec::new(),
             batches: 0,
@@ -184,11 +182,9 @@ impl<'w> Bench<'w> {
         };
         self.schedule.take(
             self.worker.limits,
-            |key| flights.is_live(key, now, overdue),
-            &mut self.keys,
+            |key| flights.depart(&key, now, overdue),
+            &mut self.batch,
         );
-        self.batch
-            .extend(self.keys.drain(..).filter_map(|key| flights.depart(&key)));
     }
 
     fn work(&mut self) {
@@ -217,7 +213,7 @@ impl<'w> Bench<'w> {
         }
         for (flight, answer) in self.batch.drain(..).zip(self.answers.drain(..)) {
             remember(self.shared, &flight, &answer);
-            land(self.shared, flight, &answer, now);
+            land(self.shared, flight, answer, now);
         }
     }
 
@@ -342,9 +338,11 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
 }
 
 /// Answers all who waited for a token.
-fn land(shared: &Shared, flight: Flight, answer: &Answer, now: Now) {
+fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
     let Flight { first, others, .. } = flight;
-    shared.metrics.coalesced.inc_by(others.len() as u64);
+    if !others.is_empty() {
+        shared.metrics.coalesced.inc_by(others.len() as u64);
+    }
     for ticket in others {
         let question = ticket.question();
         let verdict = match (&answer.verdict, &answer.remember) {
@@ -359,5 +357,5 @@ fn land(shared: &Shared, flight: Flight, answer: &Answer, now: Now) {
         };
         ticket.answer(verdict);
     }
-    first.answer(answer.verdict.clone());
+    first.answer(answer.verdict);
 }

@@ -36,8 +36,11 @@ pub(super) fn kernels(scheme: Scheme) -> Vec<Kernel> {
 
 /// Who does the work behind `verify_batch`. Batches too small for the lanes run one by one in either case.
 fn kernel_name(scheme: Scheme) -> &'static str {
-    if scheme == Scheme::EcdsaP256Sha256 {
-        return crypto::prepared_p256_kernel();
+    if matches!(
+        scheme,
+        Scheme::EcdsaP256Sha256 | Scheme::EcdsaSecp256k1Sha256
+    ) {
+        return crypto::prepared_ecdsa_kernel();
     }
     if scheme.is_rsa() {
         return crypto::rsa_kernel();

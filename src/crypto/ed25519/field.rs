@@ -1,112 +1,109 @@
-//! Arithmetic modulo p = 2^255 - 19, just fast enough to check a public key when it is loaded.
+//! Arithmetic modulo p = 2^255 - 19 in words of 64 bits, one element at a time, for every CPU.
 //!
 //! Public values only: nothing here runs in constant time.
 #![forbid(unsafe_code)]
 
-/// An element modulo p: five limbs of 51 bits, little-endian. Each limb stays below 2^52, so it need not be
-/// fully reduced; [`Element::to_bytes`] reduces.
+use super::edwards::{Field, Multiple};
+use super::invert::invert;
+use super::lanes::{LANES_MAX, Words};
+use super::table::Entry;
+use std::hint::select_unpredictable;
+
+/// An element modulo p: four words, the lowest first. Every number below 2^256 stands for its residue, so that a
+/// carry out of the top is all that is ever brought back; [`Element::to_words`] reduces.
 #[derive(Clone, Copy)]
-pub(super) struct Element([u64; 5]);
+pub(super) struct Element(Words);
 
-const LIMB_BITS: u32 = 51;
-const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
+/// p.
+const P: Words = [u64::MAX - 18, u64::MAX, u64::MAX, u64::MAX >> 1];
 
-/// 4p by limbs: more than any limb below 2^52, so that a difference stays positive.
-const FOUR_P: [u64; 5] = [
-    4 * (LIMB_MASK - 18),
-    4 * LIMB_MASK,
-    4 * LIMB_MASK,
-    4 * LIMB_MASK,
-    4 * LIMB_MASK,
-];
+/// 2^256 modulo p.
+const FOLD: u64 = 38;
 
 impl Element {
-    pub(super) const ZERO: Self = Self([0; 5]);
-    pub(super) const ONE: Self = Self([1, 0, 0, 0, 0]);
+    pub(super) const ZERO: Self = Self([0; 4]);
+    pub(super) const ONE: Self = Self([1, 0, 0, 0]);
 
     /// The little-endian number without its top bit, taken modulo p.
     pub(super) fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let word = |index: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&bytes[8 * index..8 * index + 8]);
-            u64::from_le_bytes(word)
-        };
-        let (w0, w1, w2, w3) = (word(0), word(1), word(2), word(3));
-        Self([
-            w0 & LIMB_MASK,
-            (w0 >> 51 | w1 << 13) & LIMB_MASK,
-            (w1 >> 38 | w2 << 26) & LIMB_MASK,
-            (w2 >> 25 | w3 << 39) & LIMB_MASK,
-            w3 >> 12 & LIMB_MASK,
-        ])
+        let [w0, w1, w2, w3] = words(bytes);
+        Self([w0, w1, w2, w3 & u64::MAX >> 1])
+    }
+
+    /// The number, taken modulo p.
+    #[inline(always)]
+    pub(super) const fn from_words(words: Words) -> Self {
+        Self(words)
     }
 
     /// The one encoding below p, little-endian.
     pub(super) fn to_bytes(self) -> [u8; 32] {
-        let mut limbs = carry(self.0.map(u128::from));
-        // The value is below 2p now: adding 19 carries out of bit 255 exactly when it is at least p, and
-        // what remains below that bit is then the value minus p.
-        let mut over = 19;
-        for limb in limbs {
-            over = (limb + over) >> LIMB_BITS;
-        }
-        limbs[0] += 19 * over;
-        let mut carried = 0;
-        for limb in &mut limbs {
-            *limb += carried;
-            carried = *limb >> LIMB_BITS;
-            *limb &= LIMB_MASK;
-        }
-        let words = [
-            limbs[0] | limbs[1] << 51,
-            limbs[1] >> 13 | limbs[2] << 38,
-            limbs[2] >> 26 | limbs[3] << 25,
-            limbs[3] >> 39 | limbs[4] << 12,
-        ];
         let mut bytes = [0; 32];
-        for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.to_words()) {
+            *bytes = word.to_le_bytes();
         }
         bytes
     }
 
+    /// The one number below p.
+    pub(super) fn to_words(self) -> Words {
+        // 2^256 is 2p + 38.
+        let mut words = self.0;
+        for _ in 0..2 {
+            let (less, negative) = subtract(words, P);
+            words = if negative { words } else { less };
+        }
+        words
+    }
+
     pub(super) fn is_zero(self) -> bool {
-        self.to_bytes() == [0; 32]
+        self.to_words() == [0; 4]
     }
 
     /// "Negative" as RFC 8032 §5.1.2 encodes it: the least significant bit.
     pub(super) fn is_odd(self) -> bool {
-        self.to_bytes()[0] & 1 == 1
+        self.to_words()[0] & 1 == 1
     }
 
+    #[inline(always)]
     pub(super) fn add(self, other: Self) -> Self {
-        Self(carry(std::array::from_fn(|i| {
-            u128::from(self.0[i]) + u128::from(other.0[i])
-        })))
+        let (sum, carry) = add(self.0, other.0);
+        folded(sum, carry)
     }
 
+    #[inline(always)]
     pub(super) fn sub(self, other: Self) -> Self {
-        Self(carry(std::array::from_fn(|i| {
-            u128::from(self.0[i] + FOUR_P[i] - other.0[i])
-        })))
+        let (difference, negative) = subtract(self.0, other.0);
+        // A borrow from above is worth 2^256, which is 38; after the second there is more than that.
+        let (difference, negative) = subtract(difference, [FOLD * u64::from(negative), 0, 0, 0]);
+        let [d0, d1, d2, d3] = difference;
+        Self([d0.wrapping_sub(FOLD * u64::from(negative)), d1, d2, d3])
     }
 
     pub(super) fn negate(self) -> Self {
         Self::ZERO.sub(self)
     }
 
+    #[inline(always)]
     pub(super) fn mul(self, other: Self) -> Self {
-        let mut product = [0u128; 5];
-        for (i, &a) in self.0.iter().enumerate() {
-            for (j, &b) in other.0.iter().enumerate() {
-                // 2^255 = 19 modulo p, so what overflows five limbs comes back nineteenfold.
-                let wrap = if i + j < 5 { 1 } else { 19 };
-                product[(i + j) % 5] += u128::from(a) * u128::from(b * wrap);
+        let (a, b) = (self.0, other.0);
+        let mut t = [0; 8];
+        for i in 0..4 {
+            let mut carry = 0;
+            for j in 0..4 {
+                (t[i + j], carry) = multiply_add(t[i + j], a[i], b[j], carry);
             }
+            t[i + 4] = carry;
         }
-        Self(carry(product))
+        let mut low = [0; 4];
+        let mut carry = 0;
+        for i in 0..4 {
+            (low[i], carry) = multiply_add(t[i], t[i + 4], FOLD, carry);
+        }
+        folded(low, carry)
     }
 
+    #[inline(always)]
     pub(super) fn square(self) -> Self {
         self.mul(self)
     }
@@ -120,28 +117,164 @@ impl Element {
         }
         power.square().square().mul(self)
     }
+
+    /// `1 / self`, or `None` of zero.
+    pub(super) fn inverse(self) -> Option<Self> {
+        let words = self.to_words();
+        (words != [0; 4]).then(|| Self::from_words(invert(words)))
+    }
+}
+
+/// `low + carry 2^256`, where the carry is up to 38.
+#[inline(always)]
+fn folded(low: Words, carry: u64) -> Element {
+    let (low, over) = add(low, [FOLD * carry, 0, 0, 0]);
+    // What is left after a carry is below 2^11, and takes 38 more.
+    let [w0, w1, w2, w3] = low;
+    Element([w0.wrapping_add(FOLD * over), w1, w2, w3])
+}
+
+/// `a + b`, and what carries.
+#[inline(always)]
+const fn add(a: Words, b: Words) -> (Words, u64) {
+    let (s0, carry) = add_word(a[0], b[0], false);
+    let (s1, carry) = add_word(a[1], b[1], carry);
+    let (s2, carry) = add_word(a[2], b[2], carry);
+    let (s3, carry) = add_word(a[3], b[3], carry);
+    ([s0, s1, s2, s3], carry as u64)
+}
+
+/// `a - b`, and whether that is negative.
+#[inline(always)]
+const fn subtract(a: Words, b: Words) -> (Words, bool) {
+    let (d0, borrow) = subtract_word(a[0], b[0], false);
+    let (d1, borrow) = subtract_word(a[1], b[1], borrow);
+    let (d2, borrow) = subtract_word(a[2], b[2], borrow);
+    let (d3, borrow) = subtract_word(a[3], b[3], borrow);
+    ([d0, d1, d2, d3], borrow)
+}
+
+#[inline(always)]
+const fn add_word(a: u64, b: u64, carry: bool) -> (u64, bool) {
+    let (sum, first) = a.overflowing_add(b);
+    let (sum, second) = sum.overflowing_add(carry as u64);
+    (sum, first | second)
+}
+
+#[inline(always)]
+const fn subtract_word(a: u64, b: u64, borrow: bool) -> (u64, bool) {
+    let (difference, first) = a.overflowing_sub(b);
+    let (difference, second) = difference.overflowing_sub(borrow as u64);
+    (difference, first | second)
+}
+
+/// `t + a b + carry`, the low word and what carries; it cannot overflow.
+#[inline(always)]
+const fn multiply_add(t: u64, a: u64, b: u64, carry: u64) -> (u64, u64) {
+    let sum = t as u128 + a as u128 * b as u128 + carry as u128;
+    (sum as u64, (sum >> 64) as u64)
+}
+
+/// A little-endian number.
+pub(super) fn words(bytes: &[u8; 32]) -> Words {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
 }
 
 impl PartialEq for Element {
     fn eq(&self, other: &Self) -> bool {
-        self.to_bytes() == other.to_bytes()
+        self.to_words() == other.to_words()
     }
 }
 
-/// Brings sums below 2^120 a limb to limbs below 2^51 plus a little, twice around so that the fold from the
-/// top settles.
-fn carry(mut sums: [u128; 5]) -> [u64; 5] {
-    for _ in 0..2 {
-        let mut carried = 0;
-        for sum in &mut sums {
-            *sum += carried;
-            carried = *sum >> LIMB_BITS;
-            *sum &= u128::from(LIMB_MASK);
-        }
-        sums[0] += 19 * carried;
+impl Field for Element {
+    type Word = u64;
+    type Factor = Self;
+    type Raised = Self;
+
+    #[inline(always)]
+    fn splat(words: Words) -> Self {
+        Self::from_words(words)
     }
-    // The second fold added at most 19 * 2^19 or so to the lowest limb: below 2^52.
-    sums.map(|sum| sum as u64)
+
+    #[inline(always)]
+    fn words(factor: Self) -> Words {
+        factor.to_words()
+    }
+
+    #[inline(always)]
+    fn product(a: Self, b: Self) -> Self {
+        a.mul(b)
+    }
+
+    #[inline(always)]
+    fn raised_product(a: Self, b: Self) -> Self {
+        a.mul(b)
+    }
+
+    #[inline(always)]
+    fn multiply(a: Self, b: Self) -> Self {
+        a.mul(b)
+    }
+
+    #[inline(always)]
+    fn sum(a: Self, b: Self) -> Self {
+        a.add(b)
+    }
+
+    #[inline(always)]
+    fn difference(a: Self, b: Self) -> Self {
+        a.sub(b)
+    }
+
+    #[inline(always)]
+    fn carried(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn carried_raised(raised: Self) -> Self {
+        raised
+    }
+
+    #[inline(always)]
+    fn negated(self, mask: u8) -> Self {
+        let negative = Self::ZERO.sub(self);
+        let mut words = self.0;
+        for (word, negative) in words.iter_mut().zip(negative.0) {
+            *word = select_unpredictable(mask & 1 == 1, negative, *word);
+        }
+        Self(words)
+    }
+
+    #[inline(always)]
+    fn swapped(factor: Self, _: usize) -> Self {
+        factor
+    }
+
+    #[inline(always)]
+    fn inverse(factor: Self) -> Option<Self> {
+        Element::inverse(factor)
+    }
+
+    #[inline(always)]
+    fn load([entry, ..]: [&Entry; LANES_MAX], negative: u8) -> Multiple<Self> {
+        // The opposite of (x, y) is (-x, y).
+        let (difference, sum) = select_unpredictable(
+            negative & 1 == 1,
+            (&entry.sum, &entry.difference),
+            (&entry.difference, &entry.sum),
+        );
+        Multiple {
+            difference: Self::from_words(*difference),
+            sum: Self::from_words(*sum),
+            product: Self::from_words(entry.product),
+            product_negative: negative,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,27 +6,48 @@
 //!
 //! Signatures are checked without the cofactor: S below the group's order, and the encoding of
 //! `[S]B - [k]A` equal to R byte for byte.
-#![forbid(unsafe_code)]
 
+mod edwards;
 mod field;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_ifma.rs"]
+mod ifma;
+mod invert;
+mod kernel;
+mod lanes;
+mod limbs;
 mod point;
+mod recode;
+mod run;
+mod scalar;
+mod table;
+mod verify;
 
 use super::KeyError;
 use super::reference::PublicKey;
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use point::Point;
+pub(super) use run::{Prepared, verify_run};
+
+/// The name of the kernel that takes whole batches on this CPU.
+pub(super) fn batch_kernel_name() -> &'static str {
+    kernel::Kernel::best(kernel::WINDOW).name()
+}
 
 /// An Ed25519 signature is `R || S`, 32 bytes each (RFC 8032 §5.1.6).
 const SIGNATURE_BYTES: usize = 64;
 
-/// Parses a public key.
-pub(super) fn parse(encoding: &[u8]) -> Result<PublicKey, KeyError> {
+/// Parses a public key, for the reference and for the kernels.
+pub(super) fn parse(encoding: &[u8]) -> Result<(PublicKey, Prepared), KeyError> {
     let encoding: &[u8; 32] = encoding.try_into().map_err(|_| KeyError::InvalidPoint)?;
     let point = Point::decode(encoding).ok_or(KeyError::InvalidPoint)?;
     if !point.is_of_prime_order() {
         return Err(KeyError::InvalidPoint);
     }
-    parse_below_policy(encoding)
+    let parsed = parse_below_policy(encoding)?;
+    Ok((parsed, Prepared::new(*encoding, point)))
 }
 
 /// Parses a public key under no rule but aws-lc-rs' own, which looks at the length only.

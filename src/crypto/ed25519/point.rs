@@ -20,17 +20,36 @@ pub(super) const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// The curve's d = -121665/121666 modulo p (RFC 8032 §5.1), little-endian.
-const D: [u8; 32] = [
-    0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41, 0x41, 0x4d, 0x0a, 0x70, 0x00,
-    0x98, 0xe8, 0x79, 0x77, 0x79, 0x40, 0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52,
-];
+/// The base point's encoding: y = 4/5 with an even x (RFC 8032 §5.1).
+pub(super) const BASE: [u8; 32] = {
+    let mut encoding = [0x66; 32];
+    encoding[0] = 0x58;
+    encoding
+};
 
-/// A square root of -1 modulo p, little-endian.
-const SQRT_MINUS_ONE: [u8; 32] = [
-    0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f,
-    0xa7, 0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
-];
+/// The curve's d = -121665/121666 modulo p (RFC 8032 §5.1).
+pub(super) const D: Element = Element::from_words([
+    0x75eb_4dca_1359_78a3,
+    0x0070_0a4d_4141_d8ab,
+    0x8cc7_4079_7779_e898,
+    0x5203_6cee_2b6f_fe73,
+]);
+
+/// 2d.
+const D2: Element = Element::from_words([
+    0xebd6_9b94_26b2_f159,
+    0x00e0_149a_8283_b156,
+    0x198e_80f2_eef3_d130,
+    0x2406_d9dc_56df_fce7,
+]);
+
+/// A square root of -1 modulo p.
+const SQRT_MINUS_ONE: Element = Element::from_words([
+    0xc4ee_1b27_4a0e_a0b0,
+    0x2f43_1806_ad2f_e478,
+    0x2b4d_0099_3dfb_d7a7,
+    0x2b83_2480_4fc1_df0b,
+]);
 
 impl Point {
     const IDENTITY: Self = Self {
@@ -53,7 +72,7 @@ impl Point {
         // "x^2 = (y^2 - 1) / (d y^2 + 1) (mod p)"
         let y2 = y.square();
         let u = y2.sub(Element::ONE);
-        let v = Element::from_bytes(&D).mul(y2).add(Element::ONE);
+        let v = D.mul(y2).add(Element::ONE);
         let mut x = square_root_of_ratio(u, v)?;
         // "If x = 0, and x_0 = 1, decoding fails."
         if x.is_zero() && x_is_odd {
@@ -76,6 +95,24 @@ impl Point {
         !self.is_identity() && self.times(&ORDER).is_identity()
     }
 
+    /// `-P`, that is `(-x, y)`.
+    pub(super) fn negate(self) -> Self {
+        Self {
+            x: self.x.negate(),
+            t: self.t.negate(),
+            ..self
+        }
+    }
+
+    /// x and y, given the inverse of Z.
+    pub(super) fn affine(self, z_inverse: Element) -> (Element, Element) {
+        (self.x.mul(z_inverse), self.y.mul(z_inverse))
+    }
+
+    pub(super) fn z(self) -> Element {
+        self.z
+    }
+
     fn is_identity(self) -> bool {
         self.x.is_zero() && self.y == self.z
     }
@@ -96,11 +133,10 @@ impl Point {
 
     /// The sum by RFC 8032 §5.1.4, whose formulas are complete: they hold for every pair of points, equal
     /// ones and the identity included.
-    fn add(self, other: Self) -> Self {
+    pub(super) fn add(self, other: Self) -> Self {
         let a = self.y.sub(self.x).mul(other.y.sub(other.x));
         let b = self.y.add(self.x).mul(other.y.add(other.x));
-        let d2 = Element::from_bytes(&D).add(Element::from_bytes(&D));
-        let c = self.t.mul(d2).mul(other.t);
+        let c = self.t.mul(D2).mul(other.t);
         let d = self.z.add(self.z).mul(other.z);
         let e = b.sub(a);
         let f = d.sub(c);
@@ -124,18 +160,15 @@ fn square_root_of_ratio(u: Element, v: Element) -> Option<Element> {
     if vx2 == u {
         return Some(x);
     }
-    (vx2 == u.negate()).then(|| x.mul(Element::from_bytes(&SQRT_MINUS_ONE)))
+    (vx2 == u.negate()).then(|| x.mul(SQRT_MINUS_ONE))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The base point: y = 4/5 with an even x (RFC 8032 §5.1).
     fn base() -> Point {
-        let mut encoding = [0x66; 32];
-        encoding[0] = 0x58;
-        Point::decode(&encoding).unwrap()
+        Point::decode(&BASE).unwrap()
     }
 
     #[test]
@@ -145,10 +178,9 @@ mod tests {
             bytes[..4].copy_from_slice(&n.to_le_bytes());
             Element::from_bytes(&bytes)
         };
-        let d = Element::from_bytes(&D);
-        assert!(d.mul(small(121_666)) == small(121_665).negate());
-        let i = Element::from_bytes(&SQRT_MINUS_ONE);
-        assert!(i.square() == Element::ONE.negate());
+        assert!(D.mul(small(121_666)) == small(121_665).negate());
+        assert!(D2 == D.add(D));
+        assert!(SQRT_MINUS_ONE.square() == Element::ONE.negate());
     }
 
     #[test]

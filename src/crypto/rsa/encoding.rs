@@ -114,7 +114,7 @@ impl Hash {
         digests: &mut [Digest],
     ) {
         for (window, digests) in digests.chunks_mut(sha2::WINDOW).enumerate() {
-            let message = |index: usize| message(window * sha2::WINDOW + index);
+            let message = |index: usize| (&[], message(window * sha2::WINDOW + index));
             match self {
                 Self::Sha256 => {
                     let mut short = [[0; 32]; sha2::WINDOW];

@@ -208,24 +208,29 @@ pub(in crate::crypto) fn digest_window<
     );
 }
 
-/// Digests up to [`WINDOW`](super::WINDOW) messages with no secret before them, from an initial state.
+/// Digests up to [`WINDOW`](super::WINDOW) messages with no secret before them, from an initial state. `each`
+/// says what stands at an index: a prefix, and the message after it.
 pub(in crate::crypto) fn digest_window_plain<
     'a,
     S: State<BLOCK_BYTES, LANES> + 'a,
     const BLOCK_BYTES: usize,
     const LANES: usize,
+    const PREFIX_BYTES: usize,
 >(
     kernel: Kernel,
     initial: S,
-    message: impl Fn(usize) -> &'a [u8],
+    each: impl Fn(usize) -> (&'a [u8; PREFIX_BYTES], &'a [u8]),
     digests: &mut [S::Digest],
 ) {
     kernel.digest_window(
-        |index| Lane {
-            state: initial,
-            message: Padded::new(0, &[], message(index)),
+        |index| {
+            let (prefix, message) = each(index);
+            Lane {
+                state: initial,
+                message: Padded::new(0, prefix, message),
+            }
         },
-        |index| block_count::<BLOCK_BYTES>(message(index).len()),
+        |index| block_count::<BLOCK_BYTES>(PREFIX_BYTES + each(index).1.len()),
         digests,
     );
 }

@@ -27,8 +27,20 @@ pub(super) const WINDOW: usize = 64;
 pub(super) fn sha256_many<'a>(message: impl Fn(usize) -> &'a [u8], digests: &mut [[u8; 32]]) {
     let kernel = Kernel::best();
     for (window, digests) in digests.chunks_mut(WINDOW).enumerate() {
-        let message = |index: usize| message(window * WINDOW + index);
+        let message = |index: usize| (&[], message(window * WINDOW + index));
         digest_window_plain(kernel, SHA256_INITIAL, message, digests);
+    }
+}
+
+/// SHA-512 of each prefix and the message after it (FIPS 180-4 §6.4), as [`sha256_many`] digests.
+pub(super) fn sha512_prefixed_many<'a, const PREFIX_BYTES: usize>(
+    each: impl Fn(usize) -> (&'a [u8; PREFIX_BYTES], &'a [u8]),
+    digests: &mut [[u8; 64]],
+) {
+    let kernel = Kernel::best();
+    for (window, digests) in digests.chunks_mut(WINDOW).enumerate() {
+        let each = |index: usize| each(window * WINDOW + index);
+        digest_window_plain(kernel, SHA512_INITIAL, each, digests);
     }
 }
 

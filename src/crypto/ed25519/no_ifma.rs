@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::table::Table;
-use super::verify::{Claim, Finding, Order};
+use super::verify::{Claim, Finding};
 use crate::simd::Avx512Ifma;
 
-pub(super) fn verify(cpu: Avx512Ifma, _: &Table, _: &[Claim<'_>], _: Order, _: &mut [Finding]) {
+pub(super) fn verify(cpu: Avx512Ifma, _: &Table, _: &[Claim<'_>], _: &mut [Finding]) {
     cpu.impossible()
 }

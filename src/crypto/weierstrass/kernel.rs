@@ -1,16 +1,14 @@
 //! Which code verifies, as a value, and the way in: from bytes to findings.
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
-use super::field::Loose;
+use super::curve::{Curve, generator};
 use super::ifma;
-use super::modulus::{FieldPrime, GroupOrder, Modulus, Words, is_below};
+use super::modulus::{Modulus, is_below};
 use super::portable::Element;
+use super::scratch;
 use super::table::Table;
 use super::verify::{Claim, Finding, Order, Workspace};
 use crate::simd::Avx512Ifma;
-use std::cell::RefCell;
-use std::sync::OnceLock;
 
 /// A way to verify. Holding a value means that this CPU can do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +26,11 @@ pub(in crate::crypto) enum Kernel {
 
 /// A signature to verify.
 #[derive(Clone, Copy)]
-pub(super) struct Signed<'a> {
+pub(super) struct Signed<'a, const W: usize> {
     /// The key's table.
-    pub(super) table: &'a Table,
-    /// SHA-256 of the message.
-    pub(super) digest: &'a [u8; 32],
+    pub(super) table: &'a Table<W>,
+    /// The message's digest.
+    pub(super) digest: [u64; W],
     /// `r || s` (RFC 7518 §3.4).
     pub(super) signature: &'a [u8],
 }
@@ -72,16 +70,24 @@ impl Kernel {
     }
 
     /// Finds out about each signature, in order. A finding stands for its signature alone.
-    pub(super) fn verify(self, signatures: &[Signed<'_>], findings: &mut [Finding]) {
+    pub(super) fn verify<C: Curve<W>, const W: usize>(
+        self,
+        signatures: &[Signed<'_, W>],
+        findings: &mut [Finding],
+    ) {
         for (signatures, findings) in signatures.chunks(WINDOW).zip(findings.chunks_mut(WINDOW)) {
-            self.verify_window(signatures, findings);
+            self.verify_window::<C, W>(signatures, findings);
         }
     }
 
-    fn verify_window(self, signatures: &[Signed<'_>], findings: &mut [Finding]) {
+    fn verify_window<C: Curve<W>, const W: usize>(
+        self,
+        signatures: &[Signed<'_, W>],
+        findings: &mut [Finding],
+    ) {
         // What is no claim, for its form or range, is forged.
         findings.fill(Finding::Forged);
-        let mut claims: Vec<_> = (0..).zip(signatures).filter_map(claim).collect();
+        let mut claims: Vec<_> = (0..).zip(signatures).filter_map(claim::<C, W>).collect();
         let mut found = [Finding::Undecided; WINDOW];
         // Tables of one width go together: their keys have as many points to add.
         claims.sort_by_key(|claim| claim.table.width());
@@ -90,7 +96,7 @@ impl Kernel {
         for order in [Order::Natural, Order::Shuffled] {
             for claims in claims.chunk_by(|a, b| a.table.width() == b.table.width()) {
                 let found = &mut found[..claims.len()];
-                self.verify_claims(claims, order, found);
+                self.verify_claims::<C, W>(claims, order, found);
                 for (claim, &mut found) in claims.iter().zip(found) {
                     findings[claim.place] = found;
                 }
@@ -99,76 +105,56 @@ impl Kernel {
         }
     }
 
-    pub(super) fn verify_claims(
+    pub(super) fn verify_claims<C: Curve<W>, const W: usize>(
         self,
-        claims: &[Claim<'_>],
+        claims: &[Claim<'_, W>],
         order: Order,
         findings: &mut [Finding],
     ) {
+        let generator = generator::<C, W>();
         match self {
             Self::AwsLc => findings.fill(Finding::Undecided),
-            Self::Portable => PORTABLE.with_borrow_mut(|workspace| {
-                workspace.verify(generator(), claims, order, findings);
+            Self::Portable => scratch::with::<Option<PortableRoom<C, W>>>(|room| {
+                room.get_or_insert_with(Workspace::new)
+                    .verify(generator, claims, order, findings);
             }),
-            Self::Ifma(cpu) => ifma::verify(cpu, generator(), claims, order, findings),
+            Self::Ifma(cpu) => ifma::verify::<C, W>(cpu, generator, claims, order, findings),
             #[cfg(test)]
             Self::Model => {
-                let mut workspace =
-                    Workspace::<Loose<u64, GroupOrder>, Loose<u64, FieldPrime>>::new();
-                workspace.verify(generator(), claims, order, findings);
+                Workspace::<C::Scalars<u64>, C::Coordinates<u64>, W>::new()
+                    .verify(generator, claims, order, findings);
             }
         }
     }
 }
 
-thread_local! {
-    static PORTABLE: RefCell<Workspace<Element<GroupOrder>, Element<FieldPrime>>> =
-        RefCell::new(Workspace::new());
-}
-
-/// How wide the windows of the generator's table are: 832 KiB.
-pub(super) const GENERATOR_WIDTH: u32 = 10;
-
-/// The generator's table, built once a process.
-pub(super) fn generator() -> &'static Table {
-    static TABLE: OnceLock<Table> = OnceLock::new();
-    TABLE.get_or_init(|| Table::new(GENERATOR_X, GENERATOR_Y, GENERATOR_WIDTH))
-}
-
-// SP 800-186 §3.2.1.3.
-pub(super) const GENERATOR_X: Words = [
-    0xf4a1_3945_d898_c296,
-    0x7703_7d81_2deb_33a0,
-    0xf8bc_e6e5_63a4_40f2,
-    0x6b17_d1f2_e12c_4247,
-];
-pub(super) const GENERATOR_Y: Words = [
-    0xcbb6_4068_37bf_51f5,
-    0x2bce_3357_6b31_5ece,
-    0x8ee7_eb4a_7c0f_9e16,
-    0x4fe3_42e2_fe1a_7f9b,
-];
+type PortableRoom<C, const W: usize> =
+    Workspace<Element<<C as Curve<W>>::Order, W>, Element<<C as Curve<W>>::Prime, W>, W>;
 
 /// The numbers of a signature, if they have the right form and range.
-pub(super) fn claim<'a>((place, signed): (usize, &Signed<'a>)) -> Option<Claim<'a>> {
-    let (numbers, rest) = signed.signature.as_chunks();
-    let ([r, s], []) = (numbers, rest) else {
+pub(super) fn claim<'a, C: Curve<W>, const W: usize>(
+    (place, signed): (usize, &Signed<'a, W>),
+) -> Option<Claim<'a, W>> {
+    // RFC 7518 §3.4: R and S are "octet sequences in big-endian order, with each array being" of the order's length.
+    if signed.signature.len() != 2 * 8 * W {
         return None;
-    };
-    let in_range = |number: Words| number != [0; 4] && is_below(number, GroupOrder::WORDS);
+    }
+    let (r, s) = signed.signature.split_at(8 * W);
+    let in_range = |number| number != [0; W] && is_below(number, C::Order::WORDS);
     let (r, s) = (words(r), words(s));
     (in_range(r) && in_range(s)).then_some(Claim {
         place,
         table: signed.table,
         r,
         s,
-        z: words(signed.digest),
+        z: signed.digest,
     })
 }
 
-/// A big-endian number.
-pub(super) fn words(bytes: &[u8; 32]) -> Words {
-    let mut words = [0; 4];
+/// A big-endian number of `8 W` bytes.
+#[inline]
+pub(super) fn words<const W: usize>(bytes: &[u8]) -> [u64; W] {
+    let mut words = [0; W];
     for (word, bytes) in words.iter_mut().rev().zip(bytes.as_chunks().0) {
         *word = u64::from_be_bytes(*bytes);
     }

@@ -1,20 +1,21 @@
-//! Inverses modulo an odd number of 256 bits, one at a time and in variable time: everything a verifier inverts
+//! Inverses modulo an odd number, one at a time and in variable time: everything a verifier inverts
 //! is public.
 //!
 //! Bernstein and Yang's division steps (eprint 2019/266), 62 at once on the low words alone, as a 2 × 2 matrix
 //! that is then applied to the whole numbers; the arrangement is that of libsecp256k1's `modinv64`.
 #![forbid(unsafe_code)]
 
-use super::modulus::{Modulus, Words};
+use super::modulus::{Modulus, WORDS_MAX};
 
 /// `1 / a` modulo the modulus, and 0 for 0. `a` is below the modulus.
-pub(super) fn invert<M: Modulus>(a: Words) -> Words {
-    let modulus = const { Signed62::new(M::WORDS) };
+pub(super) fn invert<M: Modulus<W>, const W: usize>(a: [u64; W]) -> [u64; W] {
+    let modulus = const { Signed62::<W>::new(M::WORDS) };
     let inverse = const { M::NEGATED_INVERSE.wrapping_neg() };
     // At each step, d a = f and e a = g modulo the modulus, up to the same power of two.
-    let (mut d, mut e) = (Signed62::new([0; 4]), Signed62::new([1, 0, 0, 0]));
+    let (mut d, mut e) = (Signed62::<W>::new([0; W]), Signed62::<W>::new([0; W]));
+    e.0[0] = 1;
     let (mut f, mut g) = (modulus, Signed62::new(a));
-    let mut limbs = 5;
+    let mut limbs = Signed62::<W>::LIMBS;
     let mut eta = -1;
     loop {
         let matrix = divide_62_steps(&mut eta, f.0[0] as u64, g.0[0] as u64);
@@ -37,30 +38,54 @@ pub(super) fn invert<M: Modulus>(a: Words) -> Words {
 
 const LIMB_MASK: i64 = (1 << 62) - 1;
 
-/// A number in signed limbs of 62 bits; all but the top one are in [0, 2^62) between steps.
+/// A number of `W` words in signed limbs of 62 bits; all but the top one are in [0, 2^62) between steps.
 #[derive(Clone, Copy)]
-struct Signed62([i64; 5]);
+struct Signed62<const W: usize>([i64; LIMBS_MAX]);
 
-impl Signed62 {
-    const fn new([w0, w1, w2, w3]: Words) -> Self {
-        let mask = LIMB_MASK as u64;
-        Self([
-            (w0 & mask) as i64,
-            ((w0 >> 62 | w1 << 2) & mask) as i64,
-            ((w1 >> 60 | w2 << 4) & mask) as i64,
-            ((w2 >> 58 | w3 << 6) & mask) as i64,
-            (w3 >> 56) as i64,
-        ])
+const fn limbs(words: usize) -> usize {
+    // Two bits more than the number's, for the sign and for what is above the modulus.
+    (64 * words + 2).div_ceil(62)
+}
+
+const LIMBS_MAX: usize = limbs(WORDS_MAX);
+
+impl<const W: usize> Signed62<W> {
+    const LIMBS: usize = limbs(W);
+
+    const fn new(words: [u64; W]) -> Self {
+        let mut limbs = [0; LIMBS_MAX];
+        let mut at = 0;
+        while at < Self::LIMBS {
+            let (word, shift) = (62 * at / 64, 62 * at % 64);
+            if word < W {
+                let mut limb = words[word] >> shift;
+                if shift > 2 && word + 1 < W {
+                    limb |= words[word + 1] << (64 - shift);
+                }
+                limbs[at] = limb as i64 & LIMB_MASK;
+            }
+            at += 1;
+        }
+        Self(limbs)
     }
 
-    fn to_words(self) -> Words {
-        let [l0, l1, l2, l3, l4] = self.0.map(|limb| limb as u64);
-        [
-            l0 | l1 << 62,
-            l1 >> 2 | l2 << 60,
-            l2 >> 4 | l3 << 58,
-            l3 >> 6 | l4 << 56,
-        ]
+    /// Of a number that is not negative and fits.
+    fn to_words(self) -> [u64; W] {
+        let mut words = [0; W];
+        for (at, limb) in self.0.into_iter().enumerate().take(Self::LIMBS) {
+            let (word, shift) = (62 * at / 64, 62 * at % 64);
+            if word < W {
+                words[word] |= (limb as u64) << shift;
+            }
+            if shift > 2 && word + 1 < W {
+                words[word + 1] |= limb as u64 >> (64 - shift);
+            }
+        }
+        words
+    }
+
+    fn is_negative(&self) -> bool {
+        self.0[Self::LIMBS - 1] < 0
     }
 
     /// From (-2m, m) to [0, m), negated first if asked.
@@ -75,7 +100,7 @@ impl Signed62 {
     }
 
     fn add_if_negative(&mut self, modulus: &Self) {
-        if self.0[4] < 0 {
+        if self.is_negative() {
             for (limb, modulus) in self.0.iter_mut().zip(modulus.0) {
                 *limb += modulus;
             }
@@ -84,7 +109,7 @@ impl Signed62 {
     }
 
     fn carry(&mut self) {
-        for at in 0..4 {
+        for at in 0..Self::LIMBS - 1 {
             self.0[at + 1] += self.0[at] >> 62;
             self.0[at] &= LIMB_MASK;
         }
@@ -172,8 +197,15 @@ impl Matrix {
     }
 
     /// The product with `(d, e)`, modulo the modulus; both stay in (-2m, m).
-    fn apply_modulo(&self, d: &mut Signed62, e: &mut Signed62, modulus: &Signed62, inverse: u64) {
-        let (d_sign, e_sign) = (d.0[4] >> 63, e.0[4] >> 63);
+    fn apply_modulo<const W: usize>(
+        &self,
+        d: &mut Signed62<W>,
+        e: &mut Signed62<W>,
+        modulus: &Signed62<W>,
+        inverse: u64,
+    ) {
+        let top = Signed62::<W>::LIMBS - 1;
+        let (d_sign, e_sign) = (d.0[top] >> 63, e.0[top] >> 63);
         // Multiples of the modulus that bring negative inputs above zero, and then clear the low 62 bits.
         let mut extra_d = (self.u & d_sign) + (self.v & e_sign);
         let mut extra_e = (self.q & d_sign) + (self.r & e_sign);
@@ -189,7 +221,7 @@ impl Matrix {
         extra_e = cleared(carry_e, extra_e);
         carry_d = (carry_d + wide(modulus.0[0], extra_d)) >> 62;
         carry_e = (carry_e + wide(modulus.0[0], extra_e)) >> 62;
-        for at in 1..5 {
+        for at in 1..=top {
             carry_d += wide(self.u, d.0[at]) + wide(self.v, e.0[at]);
             carry_e += wide(self.q, d.0[at]) + wide(self.r, e.0[at]);
             carry_d += wide(modulus.0[at], extra_d);
@@ -199,8 +231,8 @@ impl Matrix {
             carry_d >>= 62;
             carry_e >>= 62;
         }
-        d.0[4] = carry_d as i64;
-        e.0[4] = carry_e as i64;
+        d.0[top] = carry_d as i64;
+        e.0[top] = carry_e as i64;
     }
 }
 

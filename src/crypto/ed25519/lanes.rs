@@ -4,8 +4,16 @@
 //! of the model holds for the vectors, as long as these few operations agree.
 #![forbid(unsafe_code)]
 
-use super::modulus::{LIMB_MASK, Words};
-use super::table::Line;
+use super::table::Entry;
+
+/// A number of 256 bits, words of 64 bits, the lowest first.
+pub(super) type Words = [u64; 4];
+
+pub(super) const LIMB_BITS: u32 = 52;
+pub(super) const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
+
+/// Most lanes a kernel has.
+pub(super) const LANES_MAX: usize = 8;
 
 /// Words of 64 bits side by side.
 ///
@@ -32,9 +40,6 @@ pub(super) trait Lanes: Copy {
     /// Filled up with zeros.
     fn shifted_right<const BITS: u32>(self) -> Self;
 
-    /// Filled up with the sign.
-    fn shifted_right_signed<const BITS: u32>(self) -> Self;
-
     /// By less than 64 bits, filled up with zeros.
     fn shifted_right_by(self, bits: u32) -> Self;
 
@@ -53,20 +58,20 @@ pub(super) trait Lanes: Copy {
     /// `self` in the lanes of the mask, `other` elsewhere.
     fn or_else(self, mask: u8, other: Self) -> Self;
 
+    /// Its negative modulo 2^64 in the lanes of the mask.
+    fn negated(self, mask: u8) -> Self;
+
     /// Each lane gets that of its number `xor distance`.
     fn swapped(self, distance: usize) -> Self;
 
     /// Word `i` of each lane's number, as the `i`th result.
-    fn gather(numbers: &[Words]) -> [Self; 4];
-
-    /// The reverse of [`Self::gather`].
-    fn scatter(words: [Self; 4], numbers: &mut [Words]);
+    fn gather(numbers: [&Words; LANES_MAX]) -> [Self; 4];
 
     /// The word of each lane; lanes that there are not stay zero.
-    fn to_array(self) -> [u64; 8];
+    fn to_array(self) -> [u64; LANES_MAX];
 
-    /// Word `i` of each lane's line, as the `i`th result.
-    fn gather_lines(lines: [&Line; 8]) -> [Self; 8];
+    /// Asks for an entry that will be gathered soon.
+    fn prefetch(entry: &Entry);
 }
 
 impl Lanes for u64 {
@@ -108,11 +113,6 @@ impl Lanes for u64 {
     }
 
     #[inline(always)]
-    fn shifted_right_signed<const BITS: u32>(self) -> Self {
-        (self as i64 >> BITS) as u64
-    }
-
-    #[inline(always)]
     fn shifted_right_by(self, bits: u32) -> Self {
         self >> bits
     }
@@ -129,7 +129,7 @@ impl Lanes for u64 {
 
     #[inline(always)]
     fn plus_high_product(self, a: Self, b: Self) -> Self {
-        self.wrapping_add((product(a, b) >> 52) as u64)
+        self.wrapping_add((product(a, b) >> LIMB_BITS) as u64)
     }
 
     #[inline(always)]
@@ -143,29 +143,31 @@ impl Lanes for u64 {
     }
 
     #[inline(always)]
+    fn negated(self, mask: u8) -> Self {
+        if mask & 1 == 1 {
+            self.wrapping_neg()
+        } else {
+            self
+        }
+    }
+
+    #[inline(always)]
     fn swapped(self, _: usize) -> Self {
         self
     }
 
     #[inline(always)]
-    fn gather(numbers: &[Words]) -> [Self; 4] {
-        numbers[0]
+    fn gather(numbers: [&Words; LANES_MAX]) -> [Self; 4] {
+        *numbers[0]
     }
 
     #[inline(always)]
-    fn scatter(words: [Self; 4], numbers: &mut [Words]) {
-        numbers[0] = words;
-    }
-
-    #[inline(always)]
-    fn to_array(self) -> [u64; 8] {
+    fn to_array(self) -> [u64; LANES_MAX] {
         [self, 0, 0, 0, 0, 0, 0, 0]
     }
 
     #[inline(always)]
-    fn gather_lines(lines: [&Line; 8]) -> [Self; 8] {
-        lines[0].0
-    }
+    fn prefetch(_: &Entry) {}
 }
 
 /// The product of the low 52 bits, as the vector instruction takes them.

@@ -1,29 +1,25 @@
-//! A scalar as odd signed digits: none is zero, so that every window adds a point, and the sum needs no masks.
+//! A scalar as odd signed digits, so that every window adds a table point or its opposite.
 //!
 //! An odd `k` below `2^L` is `s_0 + 2 s_1 + … + 2^(L-1) s_(L-1)` with every `s` either 1 or -1: writing
 //! `s_j = 2 t_j - 1`, the sum is `2 t - (2^L - 1)`, so `t = (k + 2^L - 1) / 2`. The bits `t_j` of a window of
-//! width w make up `T`, and its digit is `2 T - (2^w - 1)`, odd and below `2^w`. An even scalar is negated, which
-//! makes it odd since the order n is, and so are its digits.
+//! width w make up `T`, and its digit is `2 T - (2^w - 1)`, odd and below `2^w`. An even scalar has the order
+//! added, which is odd.
 #![forbid(unsafe_code)]
 
 use super::lanes::Lanes;
-use super::modulus::{GroupOrder, Modulus};
 
 /// The digits of a scalar in each lane.
 pub(super) struct Digits<L> {
     /// `t`, and words of zeros above.
     bits: [L; 6],
     width: u32,
-    negated: u8,
 }
 
 impl<L: Lanes> Digits<L> {
-    /// The digits of scalars below n. Zero has those of n, which is as much.
+    /// The digits of odd scalars.
     #[inline(always)]
-    pub(super) fn new(scalar: [L; 4], width: u32, windows: usize) -> Self {
+    pub(super) fn new([k0, k1, k2, k3]: [L; 4], width: u32, windows: usize) -> Self {
         let zero = L::splat(0);
-        let negated = scalar[0].and(L::splat(1)).equals(zero);
-        let [k0, k1, k2, k3] = subtracted_from_order(scalar, negated);
         let mut bits = [
             k0.shifted_right::<1>().or(k1.shifted_left::<63>()),
             k1.shifted_right::<1>().or(k2.shifted_left::<63>()),
@@ -35,11 +31,7 @@ impl<L: Lanes> Digits<L> {
         // (k + 2^L - 1) / 2 of an odd k. L is from 256 to 271, so this bit is not set yet.
         let top = width as usize * windows - 1;
         bits[top / 64] = bits[top / 64].or(L::splat(1 << (top % 64)));
-        Self {
-            bits,
-            width,
-            negated,
-        }
+        Self { bits, width }
     }
 
     /// Half of the digit's absolute value, rounded down, and the lanes where it is negative.
@@ -58,25 +50,6 @@ impl<L: Lanes> Digits<L> {
         // is minus that of its complement.
         let lower = bits.and(L::splat(half)).equals(L::splat(0));
         let index = L::splat(u64::MAX).minus(bits).or_else(lower, bits);
-        (index.and(L::splat(half - 1)), lower ^ self.negated)
+        (index.and(L::splat(half - 1)), lower)
     }
-}
-
-/// n less the scalar in the lanes of the mask.
-#[inline(always)]
-fn subtracted_from_order<L: Lanes>(scalar: [L; 4], mask: u8) -> [L; 4] {
-    let mut borrow = L::splat(0);
-    let mut words = scalar;
-    for (word, order) in words.iter_mut().zip(GroupOrder::WORDS) {
-        let order = L::splat(order);
-        let difference = order.minus(*word).minus(borrow);
-        // The borrow out of a - b - c is the top bit of (!a & b) | ((!a | b) & (a - b - c)).
-        let not_order = L::splat(u64::MAX).minus(order);
-        borrow = not_order
-            .and(*word)
-            .or(not_order.or(*word).and(difference))
-            .shifted_right::<63>();
-        *word = difference.or_else(mask, *word);
-    }
-    words
 }

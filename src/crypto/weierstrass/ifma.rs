@@ -1,48 +1,45 @@
 //! Eight lanes of AVX-512 with its multiply-add of 52 bits.
 #![allow(unsafe_code, reason = "intrinsics and #[target_feature] entries")]
 
-use super::field::Loose;
+use super::curve::Curve;
 use super::lanes::Lanes;
-use super::modulus::{FieldPrime, GroupOrder, Words};
+use super::modulus::WORDS_MAX;
+use super::scratch;
 use super::table::{Line, Table};
 use super::verify::{Claim, Finding, Order, Workspace};
 use crate::simd::Avx512Ifma;
 use std::arch::x86_64::*;
-use std::cell::RefCell;
 
 /// Eight words. Values are made only below an entry of this file, which holds the witness of the instructions.
 #[derive(Clone, Copy)]
 pub(super) struct Zmm(__m512i);
 
-type Room = Workspace<Loose<Zmm, GroupOrder>, Loose<Zmm, FieldPrime>>;
+type Room<C, const W: usize> =
+    Workspace<<C as Curve<W>>::Scalars<Zmm>, <C as Curve<W>>::Coordinates<Zmm>, W>;
 
 /// Finds out about each claim.
-pub(super) fn verify(
+pub(super) fn verify<C: Curve<W>, const W: usize>(
     _: Avx512Ifma,
-    generator: &Table,
-    claims: &[Claim<'_>],
+    generator: &Table<W>,
+    claims: &[Claim<'_, W>],
     order: Order,
     findings: &mut [Finding],
 ) {
-    // SAFETY: the witness says that the instructions exist.
-    ROOM.with_borrow_mut(|room| unsafe {
-        verify_entry(room, generator, claims, order, findings);
+    scratch::with::<Option<Room<C, W>>>(|room| {
+        // SAFETY: the witness says that the instructions exist.
+        unsafe { verify_entry::<C, W>(room, generator, claims, order, findings) };
     });
 }
 
-thread_local! {
-    static ROOM: RefCell<Option<Room>> = const { RefCell::new(None) };
-}
-
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,bmi2")]
-fn verify_entry(
-    room: &mut Option<Room>,
-    generator: &Table,
-    claims: &[Claim<'_>],
+fn verify_entry<C: Curve<W>, const W: usize>(
+    room: &mut Option<Room<C, W>>,
+    generator: &Table<W>,
+    claims: &[Claim<'_, W>],
     order: Order,
     findings: &mut [Finding],
 ) {
-    room.get_or_insert_with(Room::new)
+    room.get_or_insert_with(Room::<C, W>::new)
         .verify(generator, claims, order, findings);
 }
 
@@ -107,6 +104,14 @@ impl Lanes for Zmm {
     }
 
     #[inline(always)]
+    fn shifted_right_signed_by(self, bits: u32) -> Self {
+        Self(vector!(_mm512_sra_epi64(
+            self.0,
+            _mm_cvtsi32_si128(bits as i32)
+        )))
+    }
+
+    #[inline(always)]
     fn shifted_left_by(self, bits: u32) -> Self {
         Self(vector!(_mm512_sll_epi64(
             self.0,
@@ -144,23 +149,22 @@ impl Lanes for Zmm {
     }
 
     #[inline(always)]
-    fn gather(numbers: &[Words]) -> [Self; 4] {
-        let mut words = [[0u64; 8]; 4];
+    fn gather<const W: usize>(numbers: &[[u64; W]]) -> [Self; W] {
+        let mut words = [[0u64; 8]; W];
         for (lane, number) in numbers.iter().enumerate().take(8) {
             for (words, &word) in words.iter_mut().zip(number) {
                 words[lane] = word;
             }
         }
-        [
-            load(&words[0]),
-            load(&words[1]),
-            load(&words[2]),
-            load(&words[3]),
-        ]
+        let mut gathered = [Self::splat(0); W];
+        for (gathered, words) in gathered.iter_mut().zip(&words) {
+            *gathered = load(words);
+        }
+        gathered
     }
 
     #[inline(always)]
-    fn scatter(words: [Self; 4], numbers: &mut [Words]) {
+    fn scatter<const W: usize>(words: [Self; W], numbers: &mut [[u64; W]]) {
         for (at, word) in words.into_iter().enumerate() {
             for (number, word) in numbers.iter_mut().zip(word.to_array()) {
                 number[at] = word;
@@ -177,19 +181,73 @@ impl Lanes for Zmm {
     }
 
     #[inline(always)]
-    fn gather_lines(lines: [&Line; 8]) -> [Self; 8] {
-        let [a, b, c, d, e, f, g, h] = lines;
-        transposed([
-            load(&a.0),
-            load(&b.0),
-            load(&c.0),
-            load(&d.0),
-            load(&e.0),
-            load(&f.0),
-            load(&g.0),
-            load(&h.0),
-        ])
+    fn gather_lines<const W: usize>(lines: [&Line<W>; 8]) -> [[Self; W]; 2] {
+        const {
+            assert!(
+                W <= WORDS_MAX && W.is_multiple_of(2),
+                "eights, and perhaps a four"
+            )
+        };
+        let mut rows: [&[u64]; 8] = [&[]; 8];
+        for (row, line) in rows.iter_mut().zip(lines) {
+            *row = line.as_flattened();
+        }
+        let mut words = [Self::splat(0); 2 * WORDS_MAX];
+        let mut at = 0;
+        while at + 8 <= 2 * W {
+            words[at..at + 8].copy_from_slice(&gather_eight(rows, at));
+            at += 8;
+        }
+        if at < 2 * W {
+            words[at..at + 4].copy_from_slice(&gather_four(rows, at));
+        }
+        let mut coordinates = [[words[0]; W]; 2];
+        coordinates[0].copy_from_slice(&words[..W]);
+        coordinates[1].copy_from_slice(&words[W..2 * W]);
+        coordinates
     }
+}
+
+/// Eight words of each row, from a place in it.
+#[inline(always)]
+fn gather_eight(rows: [&[u64]; 8], at: usize) -> [Zmm; 8] {
+    let mut columns = [Zmm::splat(0); 8];
+    for (column, row) in columns.iter_mut().zip(rows) {
+        if let Some(words) = row[at..].first_chunk() {
+            *column = load(words);
+        }
+    }
+    transposed(columns)
+}
+
+/// The last four words of each row, from a place in it.
+#[inline(always)]
+fn gather_four(rows: [&[u64]; 8], at: usize) -> [Zmm; 4] {
+    // Rows go together so that their quarters come out in order.
+    let [ac, bd, eg, fh] = [
+        load_halves(rows[0], rows[2], at),
+        load_halves(rows[1], rows[3], at),
+        load_halves(rows[4], rows[6], at),
+        load_halves(rows[5], rows[7], at),
+    ];
+    // [a0 b0 a2 b2 c0 d0 c2 d2], [a1 b1 a3 b3 …].
+    let (abcd02, abcd13) = (ac.low_words(bd), ac.high_words(bd));
+    let (efgh02, efgh13) = (eg.low_words(fh), eg.high_words(fh));
+    [
+        abcd02.even_quarters(efgh02),
+        abcd13.even_quarters(efgh13),
+        abcd02.odd_quarters(efgh02),
+        abcd13.odd_quarters(efgh13),
+    ]
+}
+
+/// Four words of one row, then four of another.
+#[inline(always)]
+fn load_halves(low: &[u64], high: &[u64], at: usize) -> Zmm {
+    let mut words = [0; 8];
+    words[..4].copy_from_slice(&low[at..at + 4]);
+    words[4..].copy_from_slice(&high[at..at + 4]);
+    load(&words)
 }
 
 #[inline(always)]

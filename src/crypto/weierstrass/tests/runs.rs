@@ -1,13 +1,18 @@
 //! Prepared keys behind `verify_batch`.
 
-use super::Dice;
 use super::signatures::ours;
+use super::{Dice, Tested};
 use crate::crypto::batch::{Run, verify_batch};
-use crate::crypto::p256::kernel::Kernel;
-use crate::crypto::p256::run::{Point, verify_run_by};
+use crate::crypto::weierstrass::kernel::Kernel;
+use crate::crypto::weierstrass::run::{Key, verify_run_by};
 use crate::crypto::{Check, Material, Outcome, Scheme, VerifyingKey};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair as _};
+
+on_every_curve! {
+    preparing_a_key_changes_no_outcome,
+    kernels_accept_and_the_reference_refuses
+}
 
 struct Signer {
     pair: EcdsaKeyPair,
@@ -15,10 +20,10 @@ struct Signer {
 }
 
 impl Signer {
-    fn new() -> Self {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let [x, y] = coordinates(&pair);
-        let key = VerifyingKey::ec(Scheme::EcdsaP256Sha256, &x, &y).unwrap();
+    fn new<C: Tested<W>, const W: usize>() -> Self {
+        let pair = EcdsaKeyPair::generate(C::SIGNING).unwrap();
+        let (x, y) = coordinates(&pair);
+        let key = VerifyingKey::ec(C::SCHEME, x, y).unwrap();
         Self { pair, key }
     }
 
@@ -28,15 +33,14 @@ impl Signer {
     }
 }
 
-fn coordinates(pair: &EcdsaKeyPair) -> [[u8; 32]; 2] {
-    let coordinates: &[[u8; 32]] = pair.public_key().as_ref()[1..].as_chunks().0;
-    [coordinates[0], coordinates[1]]
+fn coordinates(pair: &EcdsaKeyPair) -> (&[u8], &[u8]) {
+    let point = &pair.public_key().as_ref()[1..];
+    point.split_at(point.len() / 2)
 }
 
 /// Good and bad signatures under prepared and unprepared keys, in one batch, by every kernel.
-#[test]
-fn preparing_a_key_changes_no_outcome() {
-    let signers: [Signer; 4] = std::array::from_fn(|_| Signer::new());
+fn preparing_a_key_changes_no_outcome<C: Tested<W>, const W: usize>() {
+    let signers: [Signer; 4] = std::array::from_fn(|_| Signer::new::<C, W>());
     let mut dice = Dice::new(30);
     let signed: Vec<_> = (0..128)
         .map(|at| {
@@ -45,8 +49,8 @@ fn preparing_a_key_changes_no_outcome() {
             let message = vec![at as u8; dice.below(400)];
             let mut signature = signer.sign(&message);
             match dice.below(4) {
-                0 => signature[dice.below(64)] ^= 0x20,
-                1 => signature.truncate(dice.below(64)),
+                0 => signature[dice.below(16 * W)] ^= 0x20,
+                1 => signature.truncate(dice.below(16 * W)),
                 _ => {}
             }
             (signer, message, signature)
@@ -63,9 +67,11 @@ fn preparing_a_key_changes_no_outcome() {
     let mut expected = Vec::new();
     verify_batch(&checks, &mut expected);
     assert!(expected.contains(&Outcome::Genuine) && expected.contains(&Outcome::Forged));
+    let windows = (64 * W).div_ceil(C::KEY_WIDTH as usize);
+    let bytes = (windows << (C::KEY_WIDTH - 1)) * 16 * W;
     for signer in &signers[1..] {
-        assert_eq!(signer.key.prepare(), 256 * 1024);
-        assert_eq!(signer.key.prepare(), 256 * 1024, "a second time");
+        assert_eq!(signer.key.prepare(), bytes);
+        assert_eq!(signer.key.prepare(), bytes, "a second time");
     }
     let mut outcomes = Vec::new();
     for size in [1, 2, 7, 8, 9, 64, 128] {
@@ -80,25 +86,24 @@ fn preparing_a_key_changes_no_outcome() {
             picks: &picks,
             outcomes: &mut outcomes,
         };
-        verify_run_by(kernel, run);
+        verify_run_by(|_| kernel, C::SCHEME, run);
         assert_eq!(outcomes, expected, "{kernel:?}");
     }
 }
 
 /// A key whose table is that of another: what the other signed is found genuine by the table, so a kernel was
 /// asked; and what the key itself signed is genuine still, so the kernel's refusal was confirmed.
-#[test]
-fn kernels_accept_and_the_reference_refuses() {
-    let (signer, other) = (Signer::new(), Signer::new());
-    let [x, y] = coordinates(&other.pair);
-    let point = Point::new(&x, &y);
-    point.prepare();
-    let Material::P256(parsed, _) = signer.key.material else {
-        panic!("a P-256 key");
+fn kernels_accept_and_the_reference_refuses<C: Tested<W>, const W: usize>() {
+    let (signer, other) = (Signer::new::<C, W>(), Signer::new::<C, W>());
+    let (x, y) = coordinates(&other.pair);
+    let of_other = Key::new(C::SCHEME, x, y).unwrap();
+    of_other.prepare();
+    let Material::Weierstrass(parsed, _) = signer.key.material else {
+        panic!("a curve with kernels");
     };
     let key = VerifyingKey {
-        scheme: Scheme::EcdsaP256Sha256,
-        material: Material::P256(parsed, point),
+        scheme: C::SCHEME,
+        material: Material::Weierstrass(parsed, of_other),
     };
     let signatures = [
         signer.pair.sign(&SystemRandom::new(), b"one").unwrap(),
@@ -118,7 +123,7 @@ fn kernels_accept_and_the_reference_refuses() {
             picks: &[0, 1, 2],
             outcomes: &mut outcomes,
         };
-        verify_run_by(kernel, run);
+        verify_run_by(|_| kernel, C::SCHEME, run);
         assert_eq!(outcomes, [Genuine, Genuine, Forged], "{kernel:?}");
     }
 }
