@@ -6,6 +6,10 @@
 //! products, which must not overflow 64 bits. The one comes of the other by [`Columns::settle`] only, and by
 //! [`Columns::eliminate`].
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "columns and limbs are numbered, and stand at different places in their formulas"
+)]
 
 use super::lanes::{LIMB_BITS, LIMB_MASK, Lanes, Row};
 

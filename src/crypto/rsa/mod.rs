@@ -27,3 +27,6 @@ mod verify;
 pub(super) use constants::Constants;
 pub(super) use key::parse;
 pub(super) use run::find;
+
+#[cfg(test)]
+mod tests;

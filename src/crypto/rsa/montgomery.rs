@@ -112,8 +112,8 @@ fn square<V: Lanes>(
         halves = halves.next();
     }
     let mut carried = NO_LIMBS;
-    for k in 0..2 * blocks {
-        let columns = Columns::<V>::load(&wide[k]);
+    for (k, wide) in wide[..2 * blocks].iter().enumerate() {
+        let columns = Columns::<V>::load(wide);
         reduce(modulus, k, columns, &mut carried, multiple, square);
     }
     debug_assert_empty::<V>(&carried);
@@ -133,8 +133,9 @@ fn reduce<V: Lanes>(
     result: &mut [Block],
 ) {
     let blocks = modulus.limbs.len();
-    for i in (k + 1).saturating_sub(blocks)..k.min(blocks) {
-        columns.add_product(&modulus.limbs[k - i], &multiple[i]);
+    let first = (k + 1).saturating_sub(blocks);
+    for (i, multiple) in (first..).zip(&multiple[first..k.min(blocks)]) {
+        columns.add_product(&modulus.limbs[k - i], multiple);
     }
     columns.add(carried);
     if k < blocks {
