@@ -64,6 +64,14 @@ pub struct Metrics {
     pub key_tables_evicted: Counter,
     /// Tables that were found changed in memory, and dropped.
     pub key_tables_corrupt: Counter,
+    /// Whether a kernel may work (1), or disagreed with the reference and is off (0).
+    pub kernel_enabled: Family<KernelLabels, Gauge>,
+    /// Signatures that a kernel was given.
+    pub kernel_checks: Family<KernelLabels, Counter>,
+    /// What a kernel was held against the reference for, by why.
+    pub kernel_reviews: Family<ReviewLabels, Counter>,
+    /// Times a kernel disagreed with the reference.
+    pub kernel_disagreements: Family<KernelLabels, Counter>,
     /// Whether the last reload of the configuration was accepted (1) or not (0).
     pub config_last_reload_successful: Gauge,
 }
@@ -95,6 +103,27 @@ pub struct PathLabels {
 pub struct ShedLabels {
     /// `queue`, `peer`, `deadline`, `draining`.
     pub cause: &'static str,
+}
+
+/// Labels of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KernelLabels {
+    /// The algorithm.
+    pub alg: &'static str,
+    /// `portable` or `ifma`.
+    pub kernel: &'static str,
+}
+
+/// Labels of a review of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReviewLabels {
+    /// The algorithm.
+    pub alg: &'static str,
+    /// `portable` or `ifma`.
+    pub kernel: &'static str,
+    /// `canary`: known answers among its checks; `refused`: what it refused; `accepted`: a sample of what it
+    /// accepted.
+    pub why: &'static str,
 }
 
 /// Label of a transport.
@@ -178,6 +207,13 @@ impl Metrics {
             key_tables_built: new.counter("key_tables_built", "Tables built"),
             key_tables_evicted: new.counter("key_tables_evicted", "Tables given up for room"),
             key_tables_corrupt: new.counter("key_tables_corrupt", "Tables found changed in memory"),
+            kernel_enabled: new.family("kernel_enabled", "Whether a kernel may work"),
+            kernel_checks: new.family("kernel_checks", "Signatures given to a kernel"),
+            kernel_reviews: new.family("kernel_reviews", "Findings held against the reference"),
+            kernel_disagreements: new.family(
+                "kernel_disagreements",
+                "Times a kernel disagreed with the reference",
+            ),
             config_last_reload_successful: new.gauge(
                 "config_last_reload_successful",
                 "Whether the last reload was accepted",

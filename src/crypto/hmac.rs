@@ -10,13 +10,19 @@ use super::sha2::{
     self, Kernel, Midstate, SHA256_INITIAL, SHA384_INITIAL, SHA512_INITIAL, Sha256State,
     Sha512State, State,
 };
+use super::tier::{self, Tier};
 use super::{KeyError, Scheme};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A secret, absorbed for its one digest.
-pub(super) enum Secret {
+pub(super) struct Secret {
+    absorbed: Absorbed,
+    reference: hmac::Key,
+}
+
+enum Absorbed {
     Sha256(Pads<Sha256State>),
     Sha384(Pads<Sha512State>),
     Sha512(Pads<Sha512State>),
@@ -31,42 +37,55 @@ pub(super) struct Pads<S: Zeroize> {
 impl Secret {
     /// Absorbs a secret for one of the HMAC schemes.
     pub(super) fn new(scheme: Scheme, secret: &[u8]) -> Result<Self, KeyError> {
-        let algorithm = match scheme {
-            Scheme::HmacSha256 => &digest::SHA256,
-            Scheme::HmacSha384 => &digest::SHA384,
-            Scheme::HmacSha512 => &digest::SHA512,
+        let keyed = match scheme {
+            Scheme::HmacSha256 => hmac::HMAC_SHA256,
+            Scheme::HmacSha384 => hmac::HMAC_SHA384,
+            Scheme::HmacSha512 => hmac::HMAC_SHA512,
             _ => return Err(KeyError::WrongKind),
         };
+        let algorithm = keyed.digest_algorithm();
         let required_bytes = algorithm.output_len();
         // RFC 7518 §3.2: "A key of the same size as the hash output (for instance, 256 bits for "HS256")
         // or larger MUST be used with this algorithm."
         if secret.len() < required_bytes {
             return Err(KeyError::SecretTooShort { required_bytes });
         }
-        Ok(match scheme {
-            Scheme::HmacSha256 => Self::Sha256(Pads::new(SHA256_INITIAL, algorithm, secret)),
-            Scheme::HmacSha384 => Self::Sha384(Pads::new(SHA384_INITIAL, algorithm, secret)),
-            _ => Self::Sha512(Pads::new(SHA512_INITIAL, algorithm, secret)),
+        let absorbed = match scheme {
+            Scheme::HmacSha256 => Absorbed::Sha256(Pads::new(SHA256_INITIAL, algorithm, secret)),
+            Scheme::HmacSha384 => Absorbed::Sha384(Pads::new(SHA384_INITIAL, algorithm, secret)),
+            _ => Absorbed::Sha512(Pads::new(SHA512_INITIAL, algorithm, secret)),
+        };
+        Ok(Self {
+            absorbed,
+            reference: hmac::Key::new(keyed, secret),
         })
     }
 
+    /// The reference's word.
+    fn by_reference(&self, check: &Check<'_>) -> Outcome {
+        match hmac::verify(&self.reference, check.message, check.signature) {
+            Ok(()) => Outcome::Genuine,
+            Err(_) => Outcome::Forged,
+        }
+    }
+
     fn sha256(&self) -> Option<&Pads<Sha256State>> {
-        match self {
-            Self::Sha256(pads) => Some(pads),
+        match &self.absorbed {
+            Absorbed::Sha256(pads) => Some(pads),
             _ => None,
         }
     }
 
     fn sha384(&self) -> Option<&Pads<Sha512State>> {
-        match self {
-            Self::Sha384(pads) => Some(pads),
+        match &self.absorbed {
+            Absorbed::Sha384(pads) => Some(pads),
             _ => None,
         }
     }
 
     fn sha512(&self) -> Option<&Pads<Sha512State>> {
-        match self {
-            Self::Sha512(pads) => Some(pads),
+        match &self.absorbed {
+            Absorbed::Sha512(pads) => Some(pads),
             _ => None,
         }
     }
@@ -97,9 +116,31 @@ impl<S: Zeroize> Pads<S> {
     }
 }
 
-/// Checks a run of one HMAC scheme.
+/// Checks a run of one HMAC scheme. What our own code does not find genuine is asked of the reference, which costs
+/// little more than it does; at the lowest ceiling, that is everything.
 pub(super) fn verify_run(scheme: Scheme, run: Run<'_, '_>) {
-    verify_run_by(Kernel::best(), scheme, run);
+    let Run {
+        checks,
+        picks,
+        outcomes,
+    } = run;
+    if tier::ceiling() > Tier::AwsLc {
+        let run = Run {
+            checks,
+            picks,
+            outcomes: &mut *outcomes,
+        };
+        verify_run_by(Kernel::best(), scheme, run);
+    }
+    for &pick in picks {
+        let pick = usize::from(pick);
+        if let (Some(check), Some(outcome)) = (checks.get(pick), outcomes.get_mut(pick))
+            && *outcome != Outcome::Genuine
+            && let Some(secret) = check.key.secret()
+        {
+            *outcome = secret.by_reference(check);
+        }
+    }
 }
 
 fn verify_run_by(kernel: Kernel, scheme: Scheme, run: Run<'_, '_>) {

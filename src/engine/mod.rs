@@ -31,14 +31,16 @@ pub use tables::{TableReport, keep_tables};
 
 use crate::cache::{self, Cache};
 use crate::clock::{Clock, Now};
-use crate::crypto::{self, Tier};
+use crate::crypto::{self, KernelReport, Tier};
+use crate::jose::Algorithm;
 use crate::limits::{BATCH_COST_NS_MAX, BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX};
-use crate::metrics::Metrics;
+use crate::metrics::{KernelLabels, Metrics, ReviewLabels};
 use crate::verdict::Verdict;
 use crate::verify::{PolicyId, Records, Want};
 use budget::Budget;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use prometheus_client::metrics::counter::Counter;
 use schedule::BatchLimits;
 use shared::{Fault, Shared};
 use std::sync::atomic::Ordering;
@@ -315,6 +317,37 @@ fn publish(metrics: &Metrics, report: TableReport) {
     metrics.key_tables_built.inc_by(report.built);
     metrics.key_tables_evicted.inc_by(report.evicted);
     metrics.key_tables_corrupt.inc_by(report.corrupt);
+    for report in crypto::kernels() {
+        publish_kernel(metrics, &report);
+    }
+}
+
+fn publish_kernel(metrics: &Metrics, report: &KernelReport) {
+    let (alg, kernel) = (
+        Algorithm::of_scheme(report.scheme).name(),
+        report.tier.name(),
+    );
+    let labels = KernelLabels { alg, kernel };
+    let enabled = metrics.kernel_enabled.get_or_create_owned(&labels);
+    enabled.set(i64::from(report.is_on));
+    // The guard counts for the whole process; here the sums are only shown.
+    let show = |counter: Counter, sum| counter.inner().store(sum, Ordering::Relaxed);
+    show(
+        metrics.kernel_checks.get_or_create_owned(&labels),
+        report.checks,
+    );
+    show(
+        metrics.kernel_disagreements.get_or_create_owned(&labels),
+        report.disagreements,
+    );
+    for (why, sum) in [
+        ("canary", report.canaries),
+        ("refused", report.confirmed),
+        ("accepted", report.shadowed),
+    ] {
+        let labels = ReviewLabels { alg, kernel, why };
+        show(metrics.kernel_reviews.get_or_create_owned(&labels), sum);
+    }
 }
 
 /// The CPU of each worker, or none where the system may choose.

@@ -162,6 +162,28 @@ const ITEMS: &[Item] = &[
         "a key removed upstream stops verifying, cached verdicts included",
         None,
     ),
+    (
+        "K-01",
+        "kernels: bounds of numbers in their types, asserted in debug builds",
+        None,
+    ),
+    (
+        "K-02",
+        "kernels: arithmetic exhausted over small primes",
+        Some("field code that is generic over the size of its prime (`docs/SOUNDNESS.md`)"),
+    ),
+    ("K-03", "kernels: field operations against big integers", None),
+    ("K-04", "kernels: signatures against the reference", None),
+    ("K-05", "kernels: Wycheproof and speccheck, in every lane", None),
+    ("K-06", "kernels: known answers before work, shown able to fail", None),
+    ("K-07", "kernels: known answers among the checks", None),
+    ("K-08", "kernels: a sample of what was accepted is verified again", None),
+    (
+        "K-09",
+        "kernels: what is refused is confirmed within a budget",
+        None,
+    ),
+    ("K-10", "kernels: off at the first disagreement", None),
 ];
 
 #[test]
@@ -244,7 +266,9 @@ fn marks(text: &str) -> Vec<(String, String)> {
 }
 
 fn is_item(word: &str) -> bool {
-    let number = word.strip_prefix("V-").or_else(|| word.strip_prefix("I-"));
+    let number = ["V-", "I-", "K-"]
+        .iter()
+        .find_map(|kind| word.strip_prefix(kind));
     number
         .is_some_and(|number| number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -253,8 +277,8 @@ fn page(tests: &BTreeMap<String, Vec<String>>) -> String {
     let mut page = String::from(
         "# What a verifier must do, and the tests that prove it\n\n\
          Made from the marks above the tests; `src/tests/checks.rs` has the list and keeps this page true. The\n\
-         items come from RFC 8725 and its revision, RFC 9068, RFC 9700, OWASP ASVS 5.0 and the failures of others\n\
-         (`docs/threats.md`).\n\n| item | asks | shown by |\n|---|---|---|\n",
+         items V come from RFC 8725 and its revision, RFC 9068, RFC 9700, OWASP ASVS 5.0 and the failures of others\n\
+         (`docs/threats.md`), the items K from what a kernel must show before it is trusted (`docs/SOUNDNESS.md`).\n\n| item | asks | shown by |\n|---|---|---|\n",
     );
     for (id, what, waits) in ITEMS {
         let shown = match (tests.get(*id), waits) {

@@ -18,7 +18,9 @@ use subject::Subject;
 
 /// Measure signature checks a second on one core
 ///
-/// Each algorithm and kernel runs beside aws-lc-rs with its key parsed once, which is the reference. Both
+/// Each algorithm runs with the kernels up to each tier that this CPU has, watched as in the daemon, beside
+/// aws-lc-rs with its key parsed once, which is the reference. A batch too small for a tier's lanes is left to the
+/// tier below. Both
 /// take turns in many short rounds on one pinned thread, so that a machine that slows down slows both. A
 /// figure is the median of the rounds; the spread is the distance between their quartiles, as a share of
 /// the median. Tokens are distinct, and every one is verified before anything is measured.
@@ -29,7 +31,10 @@ Examples:
     jotd bench
 
   ES256 in batches of 1, 8 and 64, one JSON object a line:
-    jotd bench --alg ES256 --batch 1,8,64 --json")]
+    jotd bench --alg ES256 --batch 1,8,64 --json
+
+  How many keys at once change it:
+    jotd bench --alg ES256 --batch 64 --keys 1,16,256,1024")]
 pub(super) struct Args {
     /// One JSON object a line instead of a table
     #[arg(long)]
@@ -42,13 +47,13 @@ pub(super) struct Args {
           hide_possible_values = true)]
     alg: Vec<Algorithm>,
     /// Tokens checked in one call
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "64",
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8,64,128",
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     batch: Vec<u32>,
-    /// Keys that the tokens are signed with, in turn
-    #[arg(long, value_name = "N", default_value_t = 1,
+    /// How many keys the tokens are signed with, in turn
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=4096))]
-    keys: u32,
+    keys: Vec<u32>,
     /// Measure the whole validation of a token as well, as kernel "pipeline"
     #[arg(long)]
     end_to_end: bool,
@@ -84,9 +89,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     } else {
         Plan::THOROUGH
     };
-    let keys = args.keys as usize;
     let algorithms = algorithms(&args.alg);
-    let progress = progress(algorithms.len() * args.batch.len());
+    let progress = progress(algorithms.len() * args.keys.len() * args.batch.len());
     let mut table = Table::new(
         &[
             "ALG",
@@ -100,20 +104,23 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
         ],
         &[2, 3, 4, 5, 6, 7],
     );
+    let tokens_max = args.batch.iter().copied().max().unwrap_or(1) as usize;
     for alg in algorithms {
-        let tokens_max = args.batch.iter().copied().max().unwrap_or(1) as usize;
-        progress.set_message(format!("{alg}: keys and tokens"));
-        let subject = Subject::new(alg, keys, tokens_max)?;
-        progress.set_message(alg.name());
-        for &batch in &args.batch {
-            for row in rows(&subject, batch as usize, keys, plan, args.end_to_end)? {
-                if args.json {
-                    output::print_json(&[row.line()])?;
-                } else {
-                    table.push(row.cells());
+        for &keys in &args.keys {
+            let keys = keys as usize;
+            progress.set_message(format!("{alg}: keys and tokens"));
+            let subject = Subject::new(alg, keys, tokens_max)?;
+            progress.set_message(alg.name());
+            for &batch in &args.batch {
+                for row in rows(&subject, batch as usize, keys, plan, args.end_to_end)? {
+                    if args.json {
+                        output::print_json(&[row.line()])?;
+                    } else {
+                        table.push(row.cells());
+                    }
                 }
+                progress.inc(1);
             }
-            progress.inc(1);
         }
     }
     progress.finish_and_clear();

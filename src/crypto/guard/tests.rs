@@ -94,7 +94,7 @@ fn kernels_are_allowed() -> bool {
     tier::ceiling() > Tier::AwsLc
 }
 
-/// Checks K6.
+/// Checks K-06.
 #[test]
 fn every_kernel_gives_its_known_answers() {
     for scheme in Scheme::ALL {
@@ -109,7 +109,7 @@ fn every_kernel_gives_its_known_answers() {
     }
 }
 
-/// Checks K6.
+/// Checks K-06.
 #[test]
 fn every_known_answer_can_fail() {
     for scheme in Scheme::ALL {
@@ -140,7 +140,7 @@ fn every_known_answer_can_fail() {
     }
 }
 
-/// Checks K6.
+/// Checks K-06.
 #[test]
 fn a_kernel_that_fails_its_self_test_never_works() {
     if !kernels_are_allowed() {
@@ -162,7 +162,7 @@ fn a_kernel_that_fails_its_self_test_never_works() {
     }
 }
 
-/// Checks K9, K10.
+/// Checks K-09, K-10.
 #[test]
 fn a_kernel_that_refuses_what_is_genuine_is_off_at_once_and_costs_nobody_a_verdict() {
     if !kernels_are_allowed() {
@@ -178,7 +178,7 @@ fn a_kernel_that_refuses_what_is_genuine_is_off_at_once_and_costs_nobody_a_verdi
     assert_eq!(ASKED.get(), 0, "nobody asks any kernel any more");
 }
 
-/// Checks K7, K10.
+/// Checks K-07, K-10.
 #[test]
 fn a_kernel_that_accepts_everything_is_caught_by_a_known_answer() {
     if !kernels_are_allowed() {
@@ -205,7 +205,7 @@ fn a_kernel_that_accepts_everything_is_caught_by_a_known_answer() {
     assert_eq!(guarded.verify(8), EXPECTED);
 }
 
-/// Checks K8, K10.
+/// Checks K-08, K-10.
 #[test]
 fn a_kernel_that_accepts_a_forgery_now_and_then_is_caught_by_its_shadow() {
     if !kernels_are_allowed() {
@@ -224,7 +224,7 @@ fn a_kernel_that_accepts_a_forgery_now_and_then_is_caught_by_its_shadow() {
     assert_eq!(guarded.verify(8), EXPECTED);
 }
 
-/// Checks K9.
+/// Checks K-09.
 #[test]
 fn what_a_kernel_leaves_undecided_the_reference_decides() {
     if !kernels_are_allowed() {
@@ -237,7 +237,7 @@ fn what_a_kernel_leaves_undecided_the_reference_decides() {
     assert!(guarded.state().is_on(), "that is no disagreement");
 }
 
-/// Checks K9.
+/// Checks K-09.
 #[test]
 fn without_time_for_confirmation_a_refusal_stands() {
     if !kernels_are_allowed() {
@@ -253,7 +253,7 @@ fn without_time_for_confirmation_a_refusal_stands() {
     assert_eq!(guarded.verify(8), EXPECTED);
 }
 
-/// Checks K7.
+/// Checks K-07.
 #[test]
 fn known_answers_stand_where_they_are_said_to_stand() {
     let canary = {
@@ -283,7 +283,7 @@ fn known_answers_stand_where_they_are_said_to_stand() {
     }
 }
 
-/// Checks K10.
+/// Checks K-10.
 #[test]
 fn a_kernel_is_off_for_every_thread() {
     if !kernels_are_allowed() {
