@@ -258,9 +258,11 @@ fn ec_subject(
 fn ed25519_subject() -> Subject {
     let pair = sig::Ed25519KeyPair::generate().unwrap();
     let public = pair.public_key().as_ref();
+    let key = VerifyingKey::ed25519(public).unwrap();
+    key.prepare();
     Subject {
         name: "EdDSA",
-        key: VerifyingKey::ed25519(public).unwrap(),
+        key,
         reference: by_parsed(ParsedPublicKey::new(&sig::ED25519, public).unwrap()),
         sign: Box::new(move |message| pair.sign(message).as_ref().to_vec()),
     }

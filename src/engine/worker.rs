@@ -5,6 +5,7 @@
 //! makes the worker start afresh, and the tickets it held answer by being dropped.
 #![forbid(unsafe_code)]
 
+use super::KERNEL_STACK_BYTES;
 use super::call::Ticket;
 use super::flights::{Flight, FlightKey, Flights};
 use super::schedule::{BatchLimits, Schedule};
@@ -50,12 +51,15 @@ impl Worker {
     /// Starts the worker's thread, pinned to `cpu` if the process may use it.
     pub(super) fn spawn(self, cpu: Option<usize>) -> std::io::Result<JoinHandle<()>> {
         let name = format!("jotd-verify-{}", self.index);
-        std::thread::Builder::new().name(name).spawn(move || {
-            if let Some(cpu) = cpu {
-                pin(self.index, cpu);
-            }
-            self.run();
-        })
+        std::thread::Builder::new()
+            .name(name)
+            .stack_size(KERNEL_STACK_BYTES)
+            .spawn(move || {
+                if let Some(cpu) = cpu {
+                    pin(self.index, cpu);
+                }
+                self.run();
+            })
     }
 
     /// Works until there is nothing left to do, through any panic.

@@ -74,7 +74,8 @@ impl Element {
     #[inline(always)]
     pub(super) fn sub(self, other: Self) -> Self {
         let (difference, negative) = subtract(self.0, other.0);
-        // A borrow from above is worth 2^256, which is 38; after the second there is more than that.
+        // A borrow from above is worth 2^256, which is 38. Taking that away can borrow again, and leaves the words
+        // nearly full, so that 38 more never borrow.
         let (difference, negative) = subtract(difference, [FOLD * u64::from(negative), 0, 0, 0]);
         let [d0, d1, d2, d3] = difference;
         Self([d0.wrapping_sub(FOLD * u64::from(negative)), d1, d2, d3])
@@ -129,7 +130,7 @@ impl Element {
 #[inline(always)]
 fn folded(low: Words, carry: u64) -> Element {
     let (low, over) = add(low, [FOLD * carry, 0, 0, 0]);
-    // What is left after a carry is below 2^11, and takes 38 more.
+    // What a carry leaves is below 2^11, so that 38 more never carry.
     let [w0, w1, w2, w3] = low;
     Element([w0.wrapping_add(FOLD * over), w1, w2, w3])
 }
@@ -305,9 +306,9 @@ mod tests {
     #[test]
     fn the_ring_laws_hold_at_the_edges() {
         let mut samples = vec![Element::ZERO, Element::ONE, minus_one()];
-        // Every limb full, and values that walk through the field.
-        samples.push(Element([(1 << 52) - 1; 5]));
-        let mut walk = Element([0x7_1234_5678_9abc, 3, LIMB_MASK, 0, 77]);
+        // Every word full, and values that walk through the field.
+        samples.push(Element([u64::MAX; 4]));
+        let mut walk = Element([0x7_1234_5678_9abc, 3, u64::MAX, 77]);
         for _ in 0..20 {
             walk = walk.square().add(minus_one());
             samples.push(walk);
@@ -330,7 +331,7 @@ mod tests {
     #[test]
     fn the_power_is_p_minus_five_over_eight() {
         // By Fermat, x^(8 (p - 5) / 8) = x^(p - 5), so its product with x^4 is one.
-        let x = Element([5, 6, 7, 8, 9]);
+        let x = Element([5, 6, 7, 8]);
         let eighth = x.pow_p58();
         let power = eighth.square().square().square();
         assert!(power.mul(x.square().square()) == Element::ONE);

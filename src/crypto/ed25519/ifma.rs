@@ -14,12 +14,7 @@ use std::cell::RefCell;
 pub(super) struct Zmm(__m512i);
 
 /// Finds out about each claim.
-pub(super) fn verify(
-    _: Avx512Ifma,
-    base: &Table,
-    claims: &[Claim<'_>],
-    findings: &mut [Finding],
-) {
+pub(super) fn verify(_: Avx512Ifma, base: &Table, claims: &[Claim<'_>], findings: &mut [Finding]) {
     // SAFETY: the witness says that the instructions exist.
     ROOM.with_borrow_mut(|room| unsafe { verify_entry(room, base, claims, findings) });
 }

@@ -234,10 +234,9 @@ impl<L: Lanes> Field for Product<L> {
 
     #[inline(always)]
     fn load(entries: [&Entry; LANES_MAX], negative: u8) -> Multiple<Self> {
-        let [a, b, c, d, e, f, g, h] = entries;
-        let difference = L::gather([&a.difference, &b.difference, &c.difference, &d.difference, &e.difference, &f.difference, &g.difference, &h.difference]);
-        let sum = L::gather([&a.sum, &b.sum, &c.sum, &d.sum, &e.sum, &f.sum, &g.sum, &h.sum]);
-        let product = L::gather([&a.product, &b.product, &c.product, &d.product, &e.product, &f.product, &g.product, &h.product]);
+        let difference = L::gather(entries.map(|entry| &entry.difference));
+        let sum = L::gather(entries.map(|entry| &entry.sum));
+        let product = L::gather(entries.map(|entry| &entry.product));
         // The opposite of (x, y) is (-x, y).
         let (mut first, mut second) = (difference, sum);
         for at in 0..4 {

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 use super::field::Element;
+use super::lanes::Words;
+use super::scalar::ORDER;
 
 /// A point in extended coordinates (RFC 8032 §5.1.4): x = X/Z, y = Y/Z, xy = T/Z.
 #[derive(Clone, Copy)]
@@ -13,12 +15,6 @@ pub(super) struct Point {
     z: Element,
     t: Element,
 }
-
-/// The order of the base point, 2^252 + 27742317777372353535851937790883648493, little-endian.
-pub(super) const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-];
 
 /// The base point's encoding: y = 4/5 with an even x (RFC 8032 §5.1).
 pub(super) const BASE: [u8; 32] = {
@@ -92,7 +88,7 @@ impl Point {
     /// Whether the point lies in the subgroup of prime order and is not its identity. Points of small order
     /// and points with a component of small order fail.
     pub(super) fn is_of_prime_order(self) -> bool {
-        !self.is_identity() && self.times(&ORDER).is_identity()
+        !self.is_identity() && self.times(ORDER).is_identity()
     }
 
     /// `-P`, that is `(-x, y)`.
@@ -113,17 +109,27 @@ impl Point {
         self.z
     }
 
+    /// The point's encoding (RFC 8032 §5.1.2).
+    #[cfg(test)]
+    pub(super) fn encode(self) -> [u8; 32] {
+        let z_inverse = self.z.inverse().expect("no Z of a point is zero");
+        let (x, y) = self.affine(z_inverse);
+        let mut encoding = y.to_bytes();
+        encoding[31] |= u8::from(x.is_odd()) << 7;
+        encoding
+    }
+
     fn is_identity(self) -> bool {
         self.x.is_zero() && self.y == self.z
     }
 
-    /// The little-endian multiple, by doubling and adding.
-    fn times(self, scalar: &[u8; 32]) -> Self {
+    /// The multiple, by doubling and adding.
+    pub(super) fn times(self, scalar: Words) -> Self {
         let mut product = Self::IDENTITY;
-        for byte in scalar.iter().rev() {
-            for bit in (0..8).rev() {
+        for word in scalar.into_iter().rev() {
+            for bit in (0..64).rev() {
                 product = product.add(product);
-                if byte >> bit & 1 == 1 {
+                if word >> bit & 1 == 1 {
                     product = product.add(self);
                 }
             }
@@ -189,7 +195,7 @@ mod tests {
         assert!(base.is_of_prime_order());
         let mut one_less = ORDER;
         one_less[0] -= 1;
-        let opposite = base.times(&one_less);
+        let opposite = base.times(one_less);
         assert!(!opposite.is_identity());
         assert!(opposite.add(base).is_identity());
     }

@@ -36,10 +36,7 @@ pub(super) fn odd_from_hash(hash: &[u8; 64]) -> Words {
 }
 
 /// `l - c h` of a number `2^252 h + l`, which is the same modulo L, and a multiple of L that is above `c h`.
-fn fold<const FROM: usize, const TO: usize>(
-    number: [u64; FROM],
-    multiple: [u64; TO],
-) -> [u64; TO] {
+fn fold<const FROM: usize, const TO: usize>(number: [u64; FROM], multiple: [u64; TO]) -> [u64; TO] {
     let low = [number[0], number[1], number[2], number[3] & u64::MAX >> 4];
     let mut rest = multiple;
     add(&mut rest, &low);

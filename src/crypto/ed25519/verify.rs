@@ -7,7 +7,9 @@
 use super::edwards::{Field, Sum};
 use super::lanes::{LANES_MAX, Lanes, Words};
 use super::recode::Digits;
-use super::table::Table;
+use super::table::{Table, WINDOWS_MAX};
+
+pub(super) use crate::crypto::guard::Finding;
 
 /// A signature to check. Its scalars are odd, and stand for their residues modulo L.
 #[derive(Clone, Copy)]
@@ -22,14 +24,6 @@ pub(super) struct Claim<'t> {
     pub(super) s: Words,
     /// SHA-512 of R, A and the message.
     pub(super) k: Words,
-}
-
-/// What a kernel says of a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    Genuine,
-    /// Not found genuine.
-    Forged,
 }
 
 /// Room for a batch, kept between batches.
@@ -50,12 +44,7 @@ impl<F: Field> Workspace<F> {
 
     /// Finds out about each claim. All keys' tables have one width.
     #[inline(always)]
-    pub(super) fn verify(
-        &mut self,
-        base: &Table,
-        claims: &[Claim<'_>],
-        findings: &mut [Finding],
-    ) {
+    pub(super) fn verify(&mut self, base: &Table, claims: &[Claim<'_>], findings: &mut [Finding]) {
         findings.fill(Finding::Forged);
         if claims.is_empty() {
             return;
@@ -65,8 +54,16 @@ impl<F: Field> Workspace<F> {
         let mut product = F::splat([1, 0, 0, 0]);
         for group in 0..claims.len().div_ceil(F::LANES) {
             let claims = lanes::<F>(claims, group);
-            let sum = add_multiples(Sum::<F>::neutral(), [base; LANES_MAX], F::Word::gather(claims.map(|claim| &claim.s)));
-            let sum = add_multiples(sum, claims.map(|claim| claim.table), F::Word::gather(claims.map(|claim| &claim.k)));
+            let sum = add_multiples(
+                Sum::<F>::neutral(),
+                [base; LANES_MAX],
+                F::Word::gather(claims.map(|claim| &claim.s)),
+            );
+            let sum = add_multiples(
+                sum,
+                claims.map(|claim| claim.table),
+                F::Word::gather(claims.map(|claim| &claim.k)),
+            );
             let projective = sum.projective();
             self.sums.push(projective);
             self.before.push(product);
@@ -114,15 +111,21 @@ fn add_multiples<F: Field>(
 ) -> Sum<F> {
     let (width, windows) = (tables[0].width(), tables[0].windows());
     let digits = Digits::new(scalars, width, windows);
-    let mut next = places::<F>(&digits, width, 0);
+    // Every lane's places come first, by way of memory: that is the shortest way from a lane to an address, and
+    // the entries can be asked for ahead of time.
+    let mut places = [([0; LANES_MAX], 0); WINDOWS_MAX];
+    for (window, place) in places.iter_mut().enumerate().take(windows) {
+        let (index, negative) = digits.digit(window);
+        let at = index.plus(F::Word::splat((window as u64) << (width - 1)));
+        *place = (at.to_array(), negative);
+    }
     for window in 0..windows {
-        let (at, negative) = next;
-        if window + 1 < windows {
-            next = places::<F>(&digits, width, window + 1);
+        if let Some((ahead, _)) = places[..windows].get(window + 1) {
             for lane in 0..F::LANES {
-                F::Word::prefetch(tables[lane].entry(next.0[lane]));
+                F::Word::prefetch(tables[lane].entry(ahead[lane]));
             }
         }
+        let (at, negative) = places[window];
         let mut entries = [tables[0].entry(at[0]); LANES_MAX];
         for lane in 1..F::LANES {
             entries[lane] = tables[lane].entry(at[lane]);
@@ -130,14 +133,6 @@ fn add_multiples<F: Field>(
         sum = sum.plus(F::load(entries, negative));
     }
     sum
-}
-
-/// Where in its table each lane's point stands in a window, and the lanes where it is subtracted.
-#[inline(always)]
-fn places<F: Field>(digits: &Digits<F::Word>, width: u32, window: usize) -> ([u64; LANES_MAX], u8) {
-    let (index, negative) = digits.digit(window);
-    let at = index.plus(F::Word::splat((window as u64) << (width - 1)));
-    (at.to_array(), negative)
 }
 
 /// The inverse in each lane, by one inversion of the product of all.

@@ -8,6 +8,7 @@ use super::kernel::Kernel;
 use super::lanes::{LIMB_BITS, LIMB_MASK};
 use super::number::{self, blocks, lane, read_lane};
 use super::room::Room;
+use crate::crypto::checksum::checksum;
 
 /// A key as the kernel knows it, for one scheme. Its exponent is 65537.
 pub(in crate::crypto) struct Constants {
@@ -21,6 +22,8 @@ pub(in crate::crypto) struct Constants {
     pub(super) scale: Vec<u64>,
     /// For PKCS#1, all of the expected encoding but the digest, times `R^-65536`, modulo n; for PSS, nothing.
     pub(super) around_digest: Vec<u64>,
+    /// Of all numbers, as they were made.
+    checksum: u64,
 }
 
 /// The only exponent the kernel takes: sixteen squares and a product.
@@ -49,12 +52,24 @@ impl Constants {
             limbs,
             scale: Vec::new(),
             around_digest: Vec::new(),
+            checksum: 0,
         };
         match encoding.padding {
             Padding::Pkcs1 => constants.make_pkcs1(kernel, encoding),
             Padding::Pss => constants.make_pss(kernel, bits),
         }
+        constants.checksum = constants.sum();
         Some(constants)
+    }
+
+    /// Whether the numbers are as they were made.
+    pub(in crate::crypto) fn is_intact(&self) -> bool {
+        self.sum() == self.checksum
+    }
+
+    fn sum(&self) -> u64 {
+        let numbers = [&self.limbs, &self.scale, &self.around_digest];
+        checksum(numbers.into_iter().flatten().chain([&self.negated_inverse]))
     }
 
     /// How many blocks of limbs its numbers have.

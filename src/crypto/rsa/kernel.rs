@@ -25,15 +25,6 @@ impl Kernel {
         Avx512Ifma::detect().map(Self::Ifma)
     }
 
-    /// Its name in figures.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Ifma(_) => "ifma",
-            #[cfg(test)]
-            Self::Model => "model",
-        }
-    }
-
     /// How many signatures it takes at a time.
     pub(super) const fn lanes(self) -> usize {
         match self {

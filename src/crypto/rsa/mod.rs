@@ -26,12 +26,7 @@ mod verify;
 
 pub(super) use constants::Constants;
 pub(super) use key::parse;
-pub(super) use run::verify_run;
-
-/// The name of who takes whole batches on this CPU.
-pub(super) fn batch_kernel_name() -> &'static str {
-    kernel::Kernel::detect().map_or("aws-lc", kernel::Kernel::name)
-}
+pub(super) use run::find;
 
 #[cfg(test)]
 mod tests;

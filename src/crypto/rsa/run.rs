@@ -1,4 +1,4 @@
-//! Where the kernel meets the rest of the room: keys of the sizes it takes, and runs of checks.
+//! Where the kernel meets the rest of the room: checks on their way to it.
 #![forbid(unsafe_code)]
 
 use super::constants::Constants;
@@ -6,85 +6,70 @@ use super::encoding::{DIGEST_BYTES_MAX, Encoding};
 use super::kernel::Kernel;
 use super::verify::{Finding, Signed};
 use crate::crypto::Scheme;
-use crate::crypto::batch::{Check, Outcome, Run};
-use crate::crypto::reference;
+use crate::crypto::batch::Check;
 use crate::crypto::sha2::WINDOW;
+use crate::crypto::tier::Tier;
 
-/// Eight lanes take about the time of one signature by the reference: two are worth while.
-const LANES_MIN: usize = 2;
-
-/// Checks a run of one scheme of RSA: by the kernel the keys that it knows, where there are enough of a size, all
-/// others by the reference.
-pub(in crate::crypto) fn verify_run(scheme: Scheme, run: Run<'_, '_>) {
-    verify_run_by(Kernel::detect(), scheme, run);
+/// Finds out about checks of one scheme of RSA; those of keys that the kernel does not take stay as they are.
+pub(in crate::crypto) fn find(
+    tier: Tier,
+    scheme: Scheme,
+    checks: &[&Check<'_>],
+    findings: &mut [Finding],
+) {
+    if tier == Tier::Ifma
+        && let Some(kernel) = Kernel::detect()
+    {
+        find_by(kernel, scheme, checks, findings);
+    }
 }
 
-/// Checks a run by the kernel given, or by the reference.
-pub(super) fn verify_run_by(kernel: Option<Kernel>, scheme: Scheme, run: Run<'_, '_>) {
-    let (Some(kernel), Some(encoding)) = (kernel, Encoding::of(scheme)) else {
-        return reference::verify_run(run);
+/// [`find`], by the kernel given.
+pub(super) fn find_by(
+    kernel: Kernel,
+    scheme: Scheme,
+    checks: &[&Check<'_>],
+    findings: &mut [Finding],
+) {
+    let Some(encoding) = Encoding::of(scheme) else {
+        return;
     };
-    if run.picks.len() < LANES_MIN {
-        return reference::verify_run(run);
-    }
-    let mut jobs = Vec::with_capacity(WINDOW.min(run.picks.len()));
-    for picks in run.picks.chunks(WINDOW) {
-        jobs.clear();
-        for &pick in picks {
-            let position = usize::from(pick);
-            let Some(check) = run.checks.get(position) else {
-                continue;
-            };
-            match check.key.rsa_constants() {
-                Some(key) => jobs.push(Job {
-                    position,
-                    check,
-                    key,
-                }),
-                None => run.outcomes[position] = by_reference(check),
-            }
-        }
-        verify_jobs(kernel, encoding, &jobs, run.outcomes);
-    }
-}
-
-/// A check whose key the kernel knows.
-struct Job<'c> {
-    position: usize,
-    check: &'c Check<'c>,
-    key: &'c Constants,
-}
-
-/// Checks up to [`WINDOW`] jobs.
-fn verify_jobs(kernel: Kernel, encoding: Encoding, jobs: &[Job<'_>], outcomes: &mut [Outcome]) {
-    let mut digests = [[0; DIGEST_BYTES_MAX]; WINDOW];
-    let digests = &mut digests[..jobs.len()];
-    let message = |index: usize| jobs[index].check.message;
-    encoding.hash.digest_many(message, digests);
-    let signed: Vec<_> = jobs
-        .iter()
-        .zip(&*digests)
-        .map(|(job, digest)| Signed {
-            key: job.key,
-            digest,
-            signature: job.check.signature,
+    let jobs: Vec<_> = (0..)
+        .zip(checks)
+        .filter_map(|(place, check)| {
+            Some(Job {
+                place,
+                check,
+                key: check.key.rsa_constants()?,
+            })
         })
         .collect();
-    let mut findings = [Finding::Undecided; WINDOW];
-    let findings = &mut findings[..jobs.len()];
-    kernel.verify(encoding, &signed, LANES_MIN, findings);
-    for (job, finding) in jobs.iter().zip(findings) {
-        outcomes[job.position] = match finding {
-            Finding::Genuine => Outcome::Genuine,
-            // A fault of the hardware or of the kernel turns a good signature into a bad one much more easily
-            // than the reverse, so a refusal is the reference's own.
-            Finding::Forged | Finding::Undecided => by_reference(job.check),
-        };
+    for jobs in jobs.chunks(WINDOW) {
+        let mut digests = [[0; DIGEST_BYTES_MAX]; WINDOW];
+        let digests = &mut digests[..jobs.len()];
+        let message = |index: usize| jobs[index].check.message;
+        encoding.hash.digest_many(message, digests);
+        let signed: Vec<_> = jobs
+            .iter()
+            .zip(&*digests)
+            .map(|(job, digest)| Signed {
+                key: job.key,
+                digest,
+                signature: job.check.signature,
+            })
+            .collect();
+        let mut found = [Finding::Undecided; WINDOW];
+        let found = &mut found[..jobs.len()];
+        kernel.verify(encoding, &signed, found);
+        for (job, found) in jobs.iter().zip(found) {
+            findings[job.place] = *found;
+        }
     }
 }
 
-fn by_reference(check: &Check<'_>) -> Outcome {
-    check.key.public_key().map_or(Outcome::Forged, |key| {
-        key.verify(check.message, check.signature)
-    })
+/// A check whose key the kernel takes.
+struct Job<'c> {
+    place: usize,
+    check: &'c Check<'c>,
+    key: &'c Constants,
 }

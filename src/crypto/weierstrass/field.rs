@@ -133,6 +133,23 @@ pub(super) struct Loose<L, M, const W: usize, const N: usize>([L; N], PhantomDat
 #[derive(Clone, Copy)]
 pub(super) struct Carried<L, M, const W: usize, const N: usize>([L; N], PhantomData<M>);
 
+/// A loop over limbs, written out. Columns stay in registers only if every index is known, and the compiler does
+/// not unroll a loop as long as that of eight limbs.
+macro_rules! unrolled {
+    (for $at:ident in 0..$end:ident $body:block) => {
+        unrolled!(@ $at, $end, $body, 0 1 2 3 4 5 6 7)
+    };
+    (@ $at:ident, $end:ident, $body:block, $($index:literal)+) => {
+        const { assert!($end <= LIMBS_MAX) };
+        $(
+            if $index < $end {
+                let $at = $index;
+                $body
+            }
+        )+
+    };
+}
+
 /// Bits that the top limb has of a number of `W` words.
 const fn top_bits<const W: usize, const N: usize>() -> u32 {
     64 * W as u32 - (N as u32 - 1) * LIMB_BITS
@@ -173,12 +190,9 @@ impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Loose<L, M, W, N> 
         Carried(limbs, PhantomData)
     }
 
-    /// The columns of a product, cleared from below and carried down.
+    /// What the columns of a product hold above those that are cleared.
     #[inline(always)]
-    fn from_columns(mut t: Columns<L>, cleared: usize) -> Self {
-        for at in cleared..N {
-            M::clear_limb::<L, N>(&mut t, at);
-        }
+    fn from_columns(t: &Columns<L>) -> Self {
         let mut limbs = [t[N]; N];
         limbs.copy_from_slice(&t[N..2 * N]);
         Self::of(limbs)
@@ -244,7 +258,7 @@ impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Field for Loose<L,
         // A column takes at most N low and N high products, and as many again while it is cleared, each below
         // 2^52: it stays below 2^57.
         let mut t = [L::splat(0); _];
-        for i in 0..N {
+        unrolled!(for i in 0..N {
             for j in 0..N {
                 t[i + j] = t[i + j].plus_low_product(a.0[i], b.0[j]);
             }
@@ -252,19 +266,19 @@ impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Field for Loose<L,
                 t[i + j + 1] = t[i + j + 1].plus_high_product(a.0[i], b.0[j]);
             }
             M::clear_limb::<L, N>(&mut t, i);
-        }
-        Self::from_columns(t, N)
+        });
+        Self::from_columns(&t)
     }
 
     #[inline(always)]
     fn square(a: Self::Factor) -> Self {
         let mut t: Columns<L> = [L::splat(0); _];
-        for i in 0..N {
+        unrolled!(for i in 0..N {
             for j in i + 1..N {
                 t[i + j] = t[i + j].plus_low_product(a.0[i], a.0[j]);
                 t[i + j + 1] = t[i + j + 1].plus_high_product(a.0[i], a.0[j]);
             }
-        }
+        });
         for column in &mut t {
             *column = column.plus(*column);
         }
@@ -272,7 +286,10 @@ impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Field for Loose<L,
             t[2 * i] = t[2 * i].plus_low_product(a.0[i], a.0[i]);
             t[2 * i + 1] = t[2 * i + 1].plus_high_product(a.0[i], a.0[i]);
         }
-        Self::from_columns(t, 0)
+        unrolled!(for i in 0..N {
+            M::clear_limb::<L, N>(&mut t, i);
+        });
+        Self::from_columns(&t)
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@ use super::portable::Element;
 use super::scratch;
 use super::table::Table;
 use super::verify::{Claim, Finding, Order, Workspace};
+use crate::crypto::tier::Tier;
 use crate::simd::Avx512Ifma;
 
 /// A way to verify. Holding a value means that this CPU can do it.
@@ -40,22 +41,12 @@ pub(super) struct Signed<'a, const W: usize> {
 pub(super) const WINDOW: usize = 128;
 
 impl Kernel {
-    /// The fastest kernel of this CPU for so many signatures: one alone does not fill eight lanes.
-    pub(in crate::crypto) fn best(signatures: usize) -> Self {
-        match Avx512Ifma::detect() {
-            Some(cpu) if signatures > 1 => Self::Ifma(cpu),
+    /// The kernel of a tier, or the best below it that this CPU can run.
+    pub(in crate::crypto) fn of_tier(tier: Tier) -> Self {
+        match (tier, Avx512Ifma::detect()) {
+            (Tier::AwsLc, _) => Self::AwsLc,
+            (Tier::Ifma, Some(cpu)) => Self::Ifma(cpu),
             _ => Self::Portable,
-        }
-    }
-
-    /// Its name in figures.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::AwsLc => "aws-lc",
-            Self::Portable => "portable",
-            Self::Ifma(_) => "ifma",
-            #[cfg(test)]
-            Self::Model => "model",
         }
     }
 

@@ -24,6 +24,7 @@ mod kernel;
 mod lanes;
 mod modulus;
 mod p256;
+mod p384;
 mod portable;
 mod recode;
 mod run;
@@ -33,12 +34,7 @@ mod table;
 mod tree;
 mod verify;
 
-pub(super) use run::{Key, verify_run};
-
-/// The name of the kernel that takes whole batches on this CPU.
-pub(super) fn batch_kernel_name() -> &'static str {
-    kernel::Kernel::best(kernel::WINDOW).name()
-}
+pub(super) use run::{Key, find};
 
 #[cfg(test)]
 mod tests;

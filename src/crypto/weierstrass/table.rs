@@ -9,6 +9,7 @@ use super::field::{Field, Point, Residues};
 use super::modulus::{Modulus, Prime, power_of_two};
 use super::portable::Element;
 use super::tree::{Division, add};
+use crate::crypto::checksum::checksum;
 
 /// One point: x and y, times two to [`Prime::COORDINATE_BITS`], reduced.
 pub(super) type Line<const W: usize> = [[u64; W]; 2];
@@ -24,6 +25,8 @@ pub(super) struct Table<const W: usize> {
     start: usize,
     /// How many lines.
     count: usize,
+    /// Of all words, as they were built.
+    checksum: u64,
 }
 
 const CACHE_LINE_BYTES: usize = 64;
@@ -52,10 +55,16 @@ impl<const W: usize> Table<W> {
         }
         Self {
             width,
+            checksum: checksum(&words),
             words,
             start,
             count: points.len(),
         }
+    }
+
+    /// Whether the table is as it was built.
+    pub(super) fn is_intact(&self) -> bool {
+        checksum(&self.words) == self.checksum
     }
 
     /// Bits of a window.
@@ -75,9 +84,9 @@ impl<const W: usize> Table<W> {
         &coordinates.as_chunks().0[..self.count]
     }
 
-    /// Bytes of memory.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.lines())
+    /// Bytes of memory that a table of this width takes.
+    pub(super) fn bytes_of(width: u32) -> usize {
+        (windows::<W>(width) as usize * size_of::<Line<W>>()) << (width - 1)
     }
 }
 

@@ -12,6 +12,8 @@ use super::recode::Digits;
 use super::table::{Line, Table};
 use super::tree::{Division, Room};
 
+pub(super) use crate::crypto::guard::Finding;
+
 /// A signature to check, its numbers in range: `r` and `s` in [1, n - 1], `z` any `W` words.
 #[derive(Clone, Copy)]
 pub(super) struct Claim<'t, const W: usize> {
@@ -22,15 +24,6 @@ pub(super) struct Claim<'t, const W: usize> {
     pub(super) s: [u64; W],
     /// The message's digest.
     pub(super) z: [u64; W],
-}
-
-/// What is known of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    Genuine,
-    Forged,
-    /// An exceptional addition came in its way; ask another.
-    Undecided,
 }
 
 /// The order in which the windows of a scalar enter its tree.

@@ -5,6 +5,7 @@
 macro_rules! on_every_curve {
     ($($test:ident),+) => {
         on_every_curve! { @ p256, P256, $($test),+ }
+        on_every_curve! { @ p384, P384, $($test),+ }
         on_every_curve! { @ secp256k1, Secp256k1, $($test),+ }
     };
     (@ $curve:ident, $name:ident, $($test:ident),+) => {
@@ -28,6 +29,7 @@ mod wycheproof;
 use super::curve::Curve;
 use super::modulus::{Modulus, is_below, power_of_two, subtract};
 use super::p256::P256;
+use super::p384::P384;
 use super::secp256k1::Secp256k1;
 use crate::crypto::Scheme;
 use ::wycheproof::ecdsa::TestName;
@@ -60,6 +62,16 @@ impl Tested<4> for P256 {
     const AGREEMENT: Option<&'static agreement::Algorithm> = Some(&agreement::ECDH_P256);
     const VECTORS: (TestName, usize) = (TestName::EcdsaSecp256r1Sha256P1363, 262);
     const CASES: usize = 20_000;
+}
+
+impl Tested<6> for P384 {
+    const SCHEME: Scheme = Scheme::EcdsaP384Sha384;
+    const SIGNING: &'static EcdsaSigningAlgorithm = &signature::ECDSA_P384_SHA384_FIXED_SIGNING;
+    const VERIFYING: &'static EcdsaVerificationAlgorithm = &signature::ECDSA_P384_SHA384_FIXED;
+    const DIGEST: &'static digest::Algorithm = &digest::SHA384;
+    const AGREEMENT: Option<&'static agreement::Algorithm> = Some(&agreement::ECDH_P384);
+    const VECTORS: (TestName, usize) = (TestName::EcdsaSecp384r1Sha384P1363, 280);
+    const CASES: usize = 5_000;
 }
 
 impl Tested<4> for Secp256k1 {
