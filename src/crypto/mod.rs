@@ -82,7 +82,7 @@ enum Material {
     Public(PublicKey),
     /// A key on a curve that has kernels of its own, which know it by its point.
     Weierstrass(PublicKey, weierstrass::Key),
-    /// RSA has one too, for keys of the usual sizes and exponent.
+    /// RSA has one too, for keys of the usual sizes with the usual exponent.
     Rsa(PublicKey, Option<Box<rsa::Constants>>),
     /// And so has Ed25519.
     Ed25519(PublicKey, ed25519::Prepared),
@@ -322,7 +322,8 @@ impl Scheme {
     }
 
     /// Whether the scheme is one of RSA's, of either padding.
-    const fn is_rsa(self) -> bool {
+    #[must_use]
+    pub const fn is_rsa(self) -> bool {
         matches!(
             self,
             Self::RsaPkcs1Sha256

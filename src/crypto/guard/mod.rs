@@ -285,7 +285,8 @@ impl<'c> Window<'c> {
     }
 }
 
-fn by_reference(check: &Check<'_>) -> Outcome {
+/// The reference's word on a check.
+pub(super) fn by_reference(check: &Check<'_>) -> Outcome {
     check.key.public_key().map_or(Outcome::Forged, |key| {
         key.verify(check.message, check.signature)
     })
