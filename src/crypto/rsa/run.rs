@@ -60,7 +60,7 @@ pub(super) fn find_by(
             .collect();
         let mut found = [Finding::Undecided; WINDOW];
         let found = &mut found[..jobs.len()];
-        kernel.verify(encoding, &signed, 1, found);
+        kernel.verify(encoding, &signed, found);
         for (job, found) in jobs.iter().zip(found) {
             findings[job.place] = *found;
         }

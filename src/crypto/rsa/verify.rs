@@ -40,12 +40,11 @@ thread_local! {
 }
 
 impl Kernel {
-    /// Finds out about each signature, in order; fewer than `fewest` of one size are left undecided.
+    /// Finds out about each signature, in order.
     pub(super) fn verify(
         self,
         encoding: Encoding,
         signed: &[Signed<'_>],
-        fewest: usize,
         findings: &mut [Finding],
     ) {
         // What is no claim is forged.
@@ -54,12 +53,6 @@ impl Kernel {
         claims.sort_by_key(Claim::blocks);
         ROOM.with_borrow_mut(|room| {
             for claims in claims.chunk_by(|a, b| a.blocks() == b.blocks()) {
-                let lone = claims.len() % self.lanes();
-                let lone = if lone < fewest { lone } else { 0 };
-                let (claims, lone) = claims.split_at(claims.len() - lone);
-                for claim in lone {
-                    findings[claim.place] = Finding::Undecided;
-                }
                 for claims in claims.chunks(ENCODINGS) {
                     match encoding.padding {
                         Padding::Pkcs1 => self.verify_pkcs1(room, encoding.hash, claims, findings),

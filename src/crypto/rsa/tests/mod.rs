@@ -121,12 +121,8 @@ fn assert_agreement<'c>(kernel: Kernel, cases: impl IntoIterator<Item = &'c Case
     };
     let signed: Vec<_> = cases.iter().map(|case| case.signed()).collect();
     let mut findings = vec![Finding::Undecided; cases.len()];
-    kernel.verify(
-        Encoding::of(first.key.scheme).unwrap(),
-        &signed,
-        1,
-        &mut findings,
-    );
+    let encoding = Encoding::of(first.key.scheme).unwrap();
+    kernel.verify(encoding, &signed, &mut findings);
     for (at, (found, case)) in findings.into_iter().zip(&cases).enumerate() {
         assert_eq!(case.key.scheme, first.key.scheme);
         assert_eq!(

@@ -166,31 +166,3 @@ fn neighbours_do_not_matter() {
         }
     }
 }
-
-/// Fewer than asked for are left to another, by size of their modulus.
-#[test]
-fn too_few_are_left_undecided() {
-    use Finding::{Genuine, Undecided};
-    let scheme = Scheme::RsaPkcs1Sha256;
-    for kernel in Kernel::available().into_iter().filter(|it| it.lanes() == 8) {
-        let keys = keys(kernel, scheme);
-        let signatures: Vec<_> = pairs()
-            .iter()
-            .map(|pair| sign(scheme, pair, b"few"))
-            .collect();
-        let cases: Vec<_> = (0..4)
-            .map(|at| Case::new(at.to_string(), &keys[at], b"few", signatures[at].clone()))
-            .collect();
-        let signed: Vec<_> = cases.iter().map(Case::signed).collect();
-        let encoding = crate::crypto::rsa::encoding::Encoding::of(scheme).unwrap();
-        let mut findings = [Undecided; 4];
-        kernel.verify(encoding, &signed, 2, &mut findings);
-        assert_eq!(findings, [Genuine, Genuine, Undecided, Undecided]);
-        // Of nine, the ninth is alone in its group.
-        let nine = [signed[0]; 9];
-        let mut findings = [Undecided; 9];
-        kernel.verify(encoding, &nine, 2, &mut findings);
-        assert_eq!(findings[..8], [Genuine; 8]);
-        assert_eq!(findings[8], Undecided);
-    }
-}
