@@ -150,6 +150,13 @@ fn subjects() -> Vec<Subject> {
             &sig::RSA_PKCS1_2048_8192_SHA256,
         ),
         rsa_subject(
+            "RS256-3072",
+            Scheme::RsaPkcs1Sha256,
+            KeySize::Rsa3072,
+            &sig::RSA_PKCS1_SHA256,
+            &sig::RSA_PKCS1_2048_8192_SHA256,
+        ),
+        rsa_subject(
             "RS256-4096",
             Scheme::RsaPkcs1Sha256,
             KeySize::Rsa4096,

@@ -1,7 +1,7 @@
 //! The engine room: repeated tokens on the asking thread, and full validation of distinct tokens beside
 //! `jsonwebtoken`, interleaved in one run.
 //!
-//! `cargo bench --bench engine`. Asker and worker share one CPU, so every figure is one core's, hand-over
+//! `cargo bench --bench engine`; `cargo bench --bench engine -- distinct/HS256` for one. Asker and worker share one CPU, so every figure is one core's, hand-over
 //! and wake-ups included.
 #![allow(
     missing_docs,
@@ -23,10 +23,11 @@ use jotd::metrics::Metrics;
 use jotd::policy::{Accepted, Policy};
 use jotd::verify::{Issuer, IssuerKeys, IssuerMatch, PolicyId, Records, Want};
 use jsonwebtoken::{DecodingKey, Validation};
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 criterion_group! {
     name = benches;
@@ -92,6 +93,12 @@ fn distinct(_criterion: &mut Criterion) {
         Algorithm::Es384,
         Algorithm::EdDsa,
     ] {
+        // Criterion does not time these, but its filter is the one that people know.
+        let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+        let name = format!("distinct/{}", algorithm.name());
+        if filter.is_some_and(|filter| !name.contains(&filter)) {
+            continue;
+        }
         let (reference, ours) = compare(algorithm);
         println!(
             "{:8} {reference:>14.0} {ours:>14.0} {:>7.2}",
@@ -100,6 +107,9 @@ fn distinct(_criterion: &mut Criterion) {
         );
     }
 }
+
+/// Tokens asked about before any answer is waited for: eight frames, as a busy connection has under way.
+const IN_FLIGHT: usize = 512;
 
 /// Tokens a second of `jsonwebtoken` and of the engine, both over the same tokens in turns; the medians of
 /// the rounds.
@@ -119,16 +129,25 @@ fn compare(algorithm: Algorithm) -> (f64, f64) {
     let (key, validation) = subject.reference();
     let (mut reference, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let begun = Instant::now();
+        let begun = cpu_seconds();
         for text in &texts {
             black_box(jsonwebtoken::decode::<Payload>(text, &key, &validation).unwrap());
         }
-        reference.push(texts.len() as f64 / begun.elapsed().as_secs_f64());
-        let begun = Instant::now();
-        ask_and_wait(&engine, &tokens);
-        ours.push(tokens.len() as f64 / begun.elapsed().as_secs_f64());
+        reference.push(texts.len() as f64 / (cpu_seconds() - begun));
+        let begun = cpu_seconds();
+        for tokens in tokens.chunks(IN_FLIGHT) {
+            ask_and_wait(&engine, tokens);
+        }
+        ours.push(tokens.len() as f64 / (cpu_seconds() - begun));
     }
     (median(reference), median(ours))
+}
+
+/// What this process has had of its CPU. It has work for all of the time that is measured, so on a quiet
+/// machine this is the time that passes, and on a busy one it leaves out what others had.
+fn cpu_seconds() -> f64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

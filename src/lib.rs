@@ -41,6 +41,7 @@ pub mod limits;
 pub mod metrics;
 pub mod os;
 pub mod simd;
+pub mod sync;
 
 #[cfg(test)]
 mod tests;

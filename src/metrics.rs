@@ -54,6 +54,16 @@ pub struct Metrics {
     pub jwks_last_success_timestamp_seconds: Family<IssuerLabels, Gauge>,
     /// Tokens whose `kid` their issuer does not have.
     pub jwks_unknown_kid: Family<IssuerLabels, Counter>,
+    /// Keys that have a table for the batch kernels.
+    pub key_tables: Gauge,
+    /// Memory that the tables take, in bytes.
+    pub key_table_bytes: Gauge,
+    /// Tables built.
+    pub key_tables_built: Counter,
+    /// Tables given up for another key's.
+    pub key_tables_evicted: Counter,
+    /// Tables that were found changed in memory, and dropped.
+    pub key_tables_corrupt: Counter,
     /// Whether the last reload of the configuration was accepted (1) or not (0).
     pub config_last_reload_successful: Gauge,
 }
@@ -163,6 +173,11 @@ impl Metrics {
                 "When an issuer's keys were last read well",
             ),
             jwks_unknown_kid: new.family("jwks_unknown_kid", "Tokens with a kid unknown here"),
+            key_tables: new.gauge("key_tables", "Keys with a table for the batch kernels"),
+            key_table_bytes: new.gauge("key_table_bytes", "Memory of the keys' tables"),
+            key_tables_built: new.counter("key_tables_built", "Tables built"),
+            key_tables_evicted: new.counter("key_tables_evicted", "Tables given up for room"),
+            key_tables_corrupt: new.counter("key_tables_corrupt", "Tables found changed in memory"),
             config_last_reload_successful: new.gauge(
                 "config_last_reload_successful",
                 "Whether the last reload was accepted",

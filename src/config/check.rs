@@ -32,6 +32,8 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
             batch_wait_us: raw.batch.max_wait_us.value.u64(),
             queue_cost_ns_max: raw.limits.queue_ms.value.u64() * 1_000_000,
             cache: checker.cache(&raw.cache, tenants.len()),
+            ceiling: raw.kernels.ceiling.value.into(),
+            table_bytes_max: raw.kernels.table_mib_max.value.usize() << 20,
         },
         threads,
         listen: checker.listen(&raw.listen),

@@ -5,6 +5,7 @@ use super::document::{Node, Table, Value};
 use super::fault::{Found, did_you_mean, shown};
 use super::section::Setting;
 use super::setting::{List, Text, schema, string, wanted};
+use crate::crypto::Tier;
 use crate::jose::Algorithm;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -236,6 +237,30 @@ words! {
         Debug = "debug",
         /// Everything.
         Trace = "trace",
+    }
+}
+
+words! {
+    /// The fastest kernels that may be used.
+    Ceiling {
+        /// Whatever this CPU can run.
+        Auto = "auto",
+        /// The reference alone.
+        AwsLc = "aws-lc",
+        /// No more than plain Rust.
+        Portable = "portable",
+        /// Lanes of AVX-512 IFMA, where this CPU has them.
+        Ifma = "ifma",
+    }
+}
+
+impl From<Ceiling> for Tier {
+    fn from(ceiling: Ceiling) -> Self {
+        match ceiling {
+            Ceiling::AwsLc => Self::AwsLc,
+            Ceiling::Portable => Self::Portable,
+            Ceiling::Auto | Ceiling::Ifma => Self::Ifma,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::fault::{Found, Place};
+use crate::crypto::CEILING_VARIABLE;
 use std::ffi::OsString;
 use toml::de::{DeTable, DeValue};
 
@@ -155,7 +156,11 @@ pub(super) fn overlay(
     // In order, so that of `JOTD_ISSUER__0__…` and `JOTD_ISSUER__1__…` the first comes first.
     variables.sort();
     for (name, value) in variables {
-        let path = name.trim_start_matches("JOTD_").to_lowercase();
+        let path = match name.as_str() {
+            // Short, because people type it in front of commands.
+            CEILING_VARIABLE => "kernels__ceiling".to_owned(),
+            _ => name.trim_start_matches("JOTD_").to_lowercase(),
+        };
         if !path.contains("__") {
             if let Some((section, setting)) = path.split_once('_')
                 && sections.contains(&section)

@@ -2,11 +2,11 @@
 //! `docs/config.schema.json` is made from it, and `docs/configuration.md` is held against it.
 #![forbid(unsafe_code)]
 
-use super::choice::{Address, AnyOr, CpuList, InlineJwks, LogFormat, LogLevel, Types};
+use super::choice::{Address, AnyOr, Ceiling, CpuList, InlineJwks, LogFormat, LogLevel, Types};
 use super::section::section;
 use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
 use crate::cache::{CAPACITY_DEFAULT, SHARDS_DEFAULT};
-use crate::engine::QUEUE_COST_NS_DEFAULT;
+use crate::engine::{QUEUE_COST_NS_DEFAULT, TABLE_MIB_DEFAULT};
 use crate::jose::Algorithm;
 use crate::limits::{
     BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
@@ -25,6 +25,8 @@ section! {
         section batch: Batch;
         /// The cache of tokens already verified.
         section cache: Cache;
+        /// Which code verifies signatures, and the memory it may have.
+        section kernels: Kernels;
         /// Where callers come in.
         section listen: Listen;
         /// Bounds on what callers may send and keep open.
@@ -69,6 +71,18 @@ section! {
         default shards: Count<1, 4096> = SHARDS_DEFAULT as i64;
         /// Most of the capacity that one tenant may hold, in percent. Unset: 100 with one tenant, else 50.
         optional share_percent_max: Count<1, 100>;
+    }
+}
+
+section! {
+    /// Which code verifies signatures, and the memory it may have.
+    struct Kernels {
+        /// The fastest kernels that may be used: those of this CPU, or no more than "portable" ones, or "aws-lc"
+        /// alone. The environment variable JOTD_KERNELS goes before it.
+        default ceiling: Ceiling = "auto";
+        /// Most memory for the tables of keys in use, in MiB. A table takes 256 KiB to 2 MiB; without any, aws-lc
+        /// verifies elliptic-curve signatures.
+        default table_mib_max: Count<0, 65_536> = TABLE_MIB_DEFAULT as i64;
     }
 }
 

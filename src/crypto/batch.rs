@@ -2,8 +2,10 @@
 //! its checks at once; decides nothing about any of them together.
 #![forbid(unsafe_code)]
 
-use super::{Material, Scheme, VerifyingKey, ed25519, hmac, p256, reference};
-use crate::limits;
+use super::{
+    Material, Scheme, VerifyingKey, ed25519, guard, hmac, pace, reference, rsa, weierstrass,
+};
+use crate::{clock, limits};
 
 /// One signature to check.
 #[derive(Clone, Copy)]
@@ -63,14 +65,16 @@ fn verify_run(scheme: Scheme, checks: &[Check<'_>], picks: &[u8], outcomes: &mut
         outcomes,
     };
     if scheme.is_hmac() {
-        hmac::verify_run(scheme, run);
-    } else if scheme == Scheme::EcdsaP256Sha256 {
-        p256::verify_run(run);
-    } else if scheme == Scheme::Ed25519 {
-        ed25519::verify_run(run);
-    } else {
-        reference::verify_run(run);
+        return hmac::verify_run(scheme, run);
     }
+    let plain_ns = picks
+        .iter()
+        .filter_map(|&pick| checks.get(usize::from(pick)))
+        .map(|check| plain_cost_ns(scheme, check.signature.len()))
+        .sum();
+    let begun = clock::since_boot();
+    guard::verify_run(scheme, run);
+    pace::learn(scheme, plain_ns, clock::since_boot().saturating_sub(begun));
 }
 
 /// The scheme of all checks, where it is one: the usual case, and that of a batch of one. It needs no
@@ -86,10 +90,17 @@ fn common_scheme(checks: &[Check<'_>]) -> Option<Scheme> {
 /// A rough cost of one check, in nanoseconds of one core, known before any key is looked up: schedulers
 /// need to tell an HMAC from a P-521, not to be right. `signature_bytes` tells RSA moduli apart.
 ///
-/// The figures are of aws-lc-rs on one core of a Sapphire Rapids at about 2.5 GHz, for a message of a few
-/// hundred bytes; `cargo bench --bench crypto` prints this machine's.
+/// It follows the pace of the signatures verified lately: keys that have tables cost a fraction of others.
 #[must_use]
 pub fn estimated_cost_ns(scheme: Scheme, signature_bytes: usize) -> u64 {
+    pace::at_pace(scheme, plain_cost_ns(scheme, signature_bytes))
+}
+
+/// The cost by the reference.
+///
+/// The figures are of aws-lc-rs on one core of a Sapphire Rapids at about 2.5 GHz, for a message of a few
+/// hundred bytes; `cargo bench --bench crypto` prints this machine's.
+fn plain_cost_ns(scheme: Scheme, signature_bytes: usize) -> u64 {
     match scheme {
         Scheme::HmacSha256 => 300,
         Scheme::HmacSha384 | Scheme::HmacSha512 => 1_200,
@@ -122,20 +133,6 @@ pub(super) struct Run<'w, 'c> {
     pub(super) checks: &'w [Check<'c>],
     pub(super) picks: &'w [u8],
     pub(super) outcomes: &'w mut [Outcome],
-}
-
-impl<'c> Run<'_, 'c> {
-    /// Puts the outcome of `verify` for each check of the run.
-    pub(super) fn each(self, mut verify: impl FnMut(&Check<'c>) -> Outcome) {
-        for &pick in self.picks {
-            let pick = usize::from(pick);
-            if let (Some(check), Some(outcome)) =
-                (self.checks.get(pick), self.outcomes.get_mut(pick))
-            {
-                *outcome = verify(check);
-            }
-        }
-    }
 }
 
 /// Checks are sorted and verified this many at a time: enough to fill the widest kernel's lanes several
@@ -208,16 +205,27 @@ impl VerifyingKey {
     /// The parsed public form; `None` for a secret.
     pub(super) fn public_key(&self) -> Option<&reference::PublicKey> {
         match &self.material {
-            Material::Public(key) | Material::P256(key, _) | Material::Ed25519(key, _) => Some(key),
+            Material::Public(key)
+            | Material::Weierstrass(key, _)
+            | Material::Rsa(key, _)
+            | Material::Ed25519(key, _) => Some(key),
             Material::Hmac(_) => None,
         }
     }
 
-    /// The point of a P-256 key.
-    pub(super) fn p256_point(&self) -> Option<&p256::Point> {
+    /// The form that the kernels of elliptic curves know a key by.
+    pub(super) fn weierstrass_key(&self) -> Option<&weierstrass::Key> {
         match &self.material {
-            Material::P256(_, point) => Some(point),
-            Material::Public(_) | Material::Ed25519(..) | Material::Hmac(_) => None,
+            Material::Weierstrass(_, key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// What the kernel knows of an RSA key that it takes.
+    pub(super) fn rsa_constants(&self) -> Option<&rsa::Constants> {
+        match &self.material {
+            Material::Rsa(_, constants) => constants.as_deref(),
+            _ => None,
         }
     }
 
@@ -225,7 +233,7 @@ impl VerifyingKey {
     pub(super) fn ed25519_key(&self) -> Option<&ed25519::Prepared> {
         match &self.material {
             Material::Ed25519(_, key) => Some(key),
-            Material::Public(_) | Material::P256(..) | Material::Hmac(_) => None,
+            _ => None,
         }
     }
 
@@ -233,7 +241,7 @@ impl VerifyingKey {
     pub(super) fn secret(&self) -> Option<&hmac::Secret> {
         match &self.material {
             Material::Hmac(secret) => Some(secret),
-            Material::Public(_) | Material::P256(..) | Material::Ed25519(..) => None,
+            _ => None,
         }
     }
 }

@@ -8,17 +8,25 @@
 
 mod batch;
 pub mod blake3;
+mod checksum;
 mod ecdsa;
 mod ed25519;
+mod guard;
 mod hmac;
-mod p256;
+mod kernels;
+mod pace;
 mod reference;
 mod rsa;
 pub mod sha2;
+mod tier;
+mod weierstrass;
 
 pub use batch::{Check, Outcome, estimated_cost_ns, verify_batch};
+pub use guard::{KernelReport, kernels};
+pub use tier::{CEILING_VARIABLE, Tier, ceiling, forced, set_ceiling};
 
 use reference::PublicKey;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A signature algorithm with all its parameters fixed: nothing is left for a message to choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,14 +59,31 @@ pub enum Scheme {
 pub struct VerifyingKey {
     scheme: Scheme,
     material: Material,
+    genuine: AtomicU64,
+}
+
+/// How wide the windows of a key's table are. A wide table takes three times the memory and saves a fifth of the
+/// work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableWidth {
+    /// For every key in use.
+    Usual,
+    /// For the hottest.
+    Wide,
+}
+
+impl TableWidth {
+    const ALL: [Self; 2] = [Self::Usual, Self::Wide];
 }
 
 /// The parsed forms. Each constructor pairs a scheme with the one form that serves it.
 enum Material {
     Hmac(hmac::Secret),
     Public(PublicKey),
-    /// P-256 has kernels of its own, which know a key by its point.
-    P256(PublicKey, p256::Point),
+    /// A key on a curve that has kernels of its own, which know it by its point.
+    Weierstrass(PublicKey, weierstrass::Key),
+    /// RSA has one too, for keys of the usual sizes with the usual exponent.
+    Rsa(PublicKey, Option<Box<rsa::Constants>>),
     /// And so has Ed25519.
     Ed25519(PublicKey, ed25519::Prepared),
 }
@@ -99,7 +124,7 @@ impl VerifyingKey {
     /// [`KeyError::SecretTooShort`], or [`KeyError::WrongKind`] for a scheme that is not HMAC.
     pub fn hmac(scheme: Scheme, secret: &[u8]) -> Result<Self, KeyError> {
         let material = Material::Hmac(hmac::Secret::new(scheme, secret)?);
-        Ok(Self { scheme, material })
+        Ok(Self::of(scheme, material))
     }
 
     /// An RSA public key from its big-endian modulus and exponent (RFC 7518 §6.3.1), for PKCS#1 or PSS.
@@ -109,8 +134,9 @@ impl VerifyingKey {
     /// [`KeyError::RsaSize`], [`KeyError::RsaExponent`], [`KeyError::WrongKind`], or
     /// [`KeyError::Malformed`] for an even modulus.
     pub fn rsa(scheme: Scheme, n: &[u8], e: &[u8]) -> Result<Self, KeyError> {
-        let material = Material::Public(rsa::parse(scheme, n, e)?);
-        Ok(Self { scheme, material })
+        let (parsed, constants) = rsa::parse(scheme, n, e)?;
+        let material = Material::Rsa(parsed, constants);
+        Ok(Self::of(scheme, material))
     }
 
     /// An elliptic-curve public key from big-endian affine coordinates of the curve's exact length
@@ -120,13 +146,11 @@ impl VerifyingKey {
     /// [`KeyError::InvalidPoint`], [`KeyError::WrongKind`].
     pub fn ec(scheme: Scheme, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
         let parsed = ecdsa::parse(scheme, x, y)?;
-        let material = match (scheme, x.try_into(), y.try_into()) {
-            (Scheme::EcdsaP256Sha256, Ok(x), Ok(y)) => {
-                Material::P256(parsed, p256::Point::new(x, y))
-            }
-            _ => Material::Public(parsed),
+        let material = match weierstrass::Key::new(scheme, x, y) {
+            Some(key) => Material::Weierstrass(parsed, key),
+            None => Material::Public(parsed),
         };
-        Ok(Self { scheme, material })
+        Ok(Self::of(scheme, material))
     }
 
     /// An Ed25519 public key in its 32-byte encoding (RFC 8032 §5.1.2). Non-canonical encodings and points
@@ -136,10 +160,16 @@ impl VerifyingKey {
     /// [`KeyError::InvalidPoint`].
     pub fn ed25519(x: &[u8]) -> Result<Self, KeyError> {
         let (parsed, prepared) = ed25519::parse(x)?;
-        Ok(Self {
-            scheme: Scheme::Ed25519,
-            material: Material::Ed25519(parsed, prepared),
-        })
+        let material = Material::Ed25519(parsed, prepared);
+        Ok(Self::of(Scheme::Ed25519, material))
+    }
+
+    fn of(scheme: Scheme, material: Material) -> Self {
+        Self {
+            scheme,
+            material,
+            genuine: AtomicU64::new(0),
+        }
     }
 
     /// Prepares the key for the batch kernels, where its scheme has them, and returns how many bytes of memory
@@ -149,11 +179,71 @@ impl VerifyingKey {
     /// is for keys that are trusted and in use: a message must not be able to bring it about. A second call
     /// changes nothing.
     pub fn prepare(&self) -> usize {
-        match &self.material {
-            Material::P256(_, point) => point.prepare(),
-            Material::Ed25519(_, key) => key.prepare(),
-            Material::Public(_) | Material::Hmac(_) => 0,
+        warm_up(self.scheme);
+        match self.table() {
+            Some(width) => self.table_bytes(width),
+            None => self.build_table(TableWidth::Usual),
         }
+    }
+
+    /// Builds the key's table, in place of the one it may have, and returns how many bytes it takes; 0 of a key
+    /// that tables are no use for. What [`Self::prepare`] says of time and memory holds.
+    pub fn build_table(&self, width: TableWidth) -> usize {
+        match &self.material {
+            Material::Weierstrass(_, key) => key.build_table(width),
+            Material::Ed25519(_, key) => key.build_table(width),
+            Material::Hmac(_) | Material::Public(_) | Material::Rsa(..) => {}
+        }
+        self.table_bytes(width)
+    }
+
+    /// Gives up the key's table. Whoever is using it may finish.
+    pub fn drop_table(&self) {
+        match &self.material {
+            Material::Weierstrass(_, key) => key.drop_table(),
+            Material::Ed25519(_, key) => key.drop_table(),
+            Material::Hmac(_) | Material::Public(_) | Material::Rsa(..) => {}
+        }
+    }
+
+    /// The width of the key's table, while it has one.
+    #[must_use]
+    pub fn table(&self) -> Option<TableWidth> {
+        match &self.material {
+            Material::Weierstrass(_, key) => key.table(),
+            Material::Ed25519(_, key) => key.table(),
+            Material::Hmac(_) | Material::Public(_) | Material::Rsa(..) => None,
+        }
+    }
+
+    /// The memory that a table of this width takes, in bytes; 0 where tables are no use.
+    #[must_use]
+    pub fn table_bytes(&self, width: TableWidth) -> usize {
+        match &self.material {
+            _ if tier::ceiling() == Tier::AwsLc => 0,
+            Material::Weierstrass(_, key) => key.table_bytes(width),
+            Material::Ed25519(..) => ed25519::Prepared::table_bytes(width),
+            Material::Hmac(_) | Material::Public(_) | Material::Rsa(..) => 0,
+        }
+    }
+
+    /// Whether the memory of what was made from the key, its table above all, still holds what was written there.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        match &self.material {
+            Material::Weierstrass(_, key) => key.is_intact(),
+            Material::Ed25519(_, key) => key.is_intact(),
+            Material::Rsa(_, constants) => {
+                constants.as_deref().is_none_or(rsa::Constants::is_intact)
+            }
+            Material::Hmac(_) | Material::Public(_) => true,
+        }
+    }
+
+    /// How many signatures have been found genuine under this key.
+    #[must_use]
+    pub fn genuine(&self) -> u64 {
+        self.genuine.load(Ordering::Relaxed)
     }
 
     /// The scheme this key is pinned to.
@@ -172,16 +262,35 @@ impl std::fmt::Debug for VerifyingKey {
     }
 }
 
-/// The kernel that verifies batches under a prepared P-256 key on this CPU, by its name in figures.
-#[must_use]
-pub fn prepared_p256_kernel() -> &'static str {
-    p256::batch_kernel_name()
+/// Makes the kernels of a scheme ready for work. Takes milliseconds, once a process; until then the reference
+/// verifies.
+pub fn warm_up(scheme: Scheme) {
+    let has_kernel = |tier| kernels::checks_min(scheme, tier).is_some();
+    if tier::ceiling() > Tier::AwsLc && Tier::ALL.into_iter().any(has_kernel) {
+        guard::warm_up(scheme);
+    }
 }
 
-/// The kernel that verifies batches under a prepared Ed25519 key on this CPU, by its name in figures.
+/// The tiers with kernels for a scheme that may be used now, the lowest first; the reference alone where there are
+/// none.
 #[must_use]
-pub fn prepared_ed25519_kernel() -> &'static str {
-    ed25519::batch_kernel_name()
+pub fn tiers(scheme: Scheme) -> Vec<Tier> {
+    let usable = |tier: &Tier| {
+        *tier <= tier::ceiling()
+            && (scheme.is_hmac() || kernels::checks_min(scheme, *tier).is_some())
+    };
+    let ours: Vec<Tier> = Tier::ALL.into_iter().skip(1).filter(usable).collect();
+    if ours.is_empty() {
+        vec![Tier::AwsLc]
+    } else {
+        ours
+    }
+}
+
+/// Finds out from how many signatures on the kernels of a scheme are worth while on this machine, once they have
+/// been made ready. Takes milliseconds.
+pub fn calibrate(scheme: Scheme) {
+    guard::calibrate(scheme);
 }
 
 impl Scheme {
@@ -210,6 +319,20 @@ impl Scheme {
     #[must_use]
     pub const fn is_hmac(self) -> bool {
         matches!(self, Self::HmacSha256 | Self::HmacSha384 | Self::HmacSha512)
+    }
+
+    /// Whether the scheme is one of RSA's, of either padding.
+    #[must_use]
+    pub const fn is_rsa(self) -> bool {
+        matches!(
+            self,
+            Self::RsaPkcs1Sha256
+                | Self::RsaPkcs1Sha384
+                | Self::RsaPkcs1Sha512
+                | Self::RsaPssSha256
+                | Self::RsaPssSha384
+                | Self::RsaPssSha512
+        )
     }
 }
 

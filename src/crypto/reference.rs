@@ -4,7 +4,7 @@
 //! [`ed25519`](super::ed25519), which are the only ones to make a [`PublicKey`].
 #![forbid(unsafe_code)]
 
-use super::batch::{Check, Outcome, Run};
+use super::batch::Outcome;
 use aws_lc_rs::signature::ParsedPublicKey;
 
 /// A public key in aws-lc-rs' parsed form, with the one length its signatures have.
@@ -33,13 +33,4 @@ impl PublicKey {
             Err(_) => Outcome::Forged,
         }
     }
-}
-
-/// Checks a run of one public-key scheme.
-pub(super) fn verify_run(run: Run<'_, '_>) {
-    run.each(|check: &Check<'_>| {
-        check.key.public_key().map_or(Outcome::Forged, |key| {
-            key.verify(check.message, check.signature)
-        })
-    });
 }

@@ -121,6 +121,13 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             ),
         ),
         ("cache", same(&old.engine.cache, &new.engine.cache)),
+        (
+            "kernels",
+            same(
+                &(old.engine.ceiling, old.engine.table_bytes_max),
+                &(new.engine.ceiling, new.engine.table_bytes_max),
+            ),
+        ),
         ("listen", same(&old.listen, &new.listen)),
         (
             "limits",

@@ -2,6 +2,7 @@
 //!
 //! `fuzz/` calls them from cargo-fuzz; the tests below replay the checked-in seeds and thousands of
 //! mutations of them, so that every `cargo test` is a smoke run.
+#![forbid(unsafe_code)]
 
 use super::base64url;
 use super::json::{Kind, Object, Value};

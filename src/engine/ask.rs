@@ -64,7 +64,15 @@ pub(super) fn ask(
     };
     let records = Arc::clone(&records);
     let duration = shared.miss_duration.clone();
-    let pending = Pending::open(call, now, records, verdicts, Box::new(reply), duration);
+    let pending = Pending::open(
+        call,
+        now,
+        records,
+        verdicts,
+        misses.len(),
+        Box::new(reply),
+        duration,
+    );
     dispatch(shared, mailboxes, &pending, now, misses.drain(..));
     SCRATCH.with_borrow_mut(|scratch| scratch.misses = misses);
     pending.close()

@@ -31,7 +31,7 @@ pub(super) struct Pending {
 
 struct Progress {
     verdicts: Vec<Verdict>,
-    /// Tickets still out, and one for the asking thread while it hands them out.
+    /// Verdicts not known yet, and one for the asking thread while it hands out tickets.
     missing: usize,
     reply: Option<Reply>,
 }
@@ -47,13 +47,14 @@ pub(super) struct Ticket {
 }
 
 impl Pending {
-    /// Opens a call whose `verdicts` are settled except for those that get a ticket. The asking thread must
-    /// [`Self::close`] it.
+    /// Opens a call. Of its `verdicts`, `missing` are not known yet: for each there must be a
+    /// [`Self::ticket`], or it must be [`Self::settle`]d. The asking thread must [`Self::close`] it.
     pub(super) fn open(
         call: Call,
         now: Now,
         records: Arc<Records>,
         verdicts: Vec<Verdict>,
+        missing: usize,
         reply: Reply,
         duration: Histogram,
     ) -> Arc<Self> {
@@ -68,7 +69,7 @@ impl Pending {
             duration,
             progress: Mutex::new(Progress {
                 verdicts,
-                missing: 1,
+                missing: missing + 1,
                 reply: Some(reply),
             }),
         })
@@ -96,7 +97,10 @@ impl Pending {
 
     /// Settles one verdict that needs no worker.
     pub(super) fn settle(&self, index: usize, verdict: Verdict) {
-        self.lock().set(index, verdict);
+        let mut progress = self.lock();
+        progress.set(index, verdict);
+        // Never the last: the asking thread has not closed the call yet.
+        progress.missing -= 1;
     }
 
     /// Sends one token on its way. Its cost has been set aside in the queue's budget and in the peer's.
@@ -106,7 +110,6 @@ impl Pending {
         cost_ns: u64,
         queue: Arc<Budget>,
     ) -> Ticket {
-        self.lock().missing += 1;
         Ticket {
             call: Arc::clone(self),
             index,

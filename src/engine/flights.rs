@@ -9,6 +9,7 @@ use crate::cache::Digest;
 use crate::verify::Records;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +19,18 @@ const PEERS_LOOKED_AT: usize = 4;
 
 /// Names a flight while it waits. The address stays its own as long as the flight's tickets hold the
 /// records.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct FlightKey {
     digest: Digest,
     records: usize,
+}
+
+/// The digest is keyed and uniform: a word of it is a hash that nobody can aim at.
+impl Hash for FlightKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (words, _) = self.digest.as_chunks();
+        state.write_u64(u64::from_le_bytes(words[0]));
+    }
 }
 
 /// One token, and all who wait for it.
@@ -66,36 +75,30 @@ impl Flights {
         }
     }
 
-    /// Whether anybody still waits for a flight. Those who no longer do leave it through `overdue`.
-    pub(super) fn is_live(
+    /// Takes a flight out to be verified, if anybody still waits for it. Those who no longer do leave it
+    /// through `overdue`.
+    pub(super) fn depart(
         &mut self,
         key: &FlightKey,
         now: Duration,
         mut overdue: impl FnMut(Ticket),
-    ) -> bool {
-        let Entry::Occupied(mut place) = self.0.entry(*key) else {
-            // It left with another peer's turn.
-            return false;
-        };
-        let flight = place.get_mut();
+    ) -> Option<Flight> {
+        // Where there is none, it left with another peer's turn.
+        let mut flight = self.0.remove(key)?;
         flight
             .others
             .extract_if(.., |ticket| ticket.is_overdue(now))
             .for_each(&mut overdue);
         if !flight.first.is_overdue(now) {
-            return true;
+            return Some(flight);
         }
-        if let Some(next) = flight.others.pop() {
-            overdue(std::mem::replace(&mut flight.first, next));
-            return true;
-        }
-        overdue(place.remove().first);
-        false
-    }
-
-    /// Takes a flight out, to be verified.
-    pub(super) fn depart(&mut self, key: &FlightKey) -> Option<Flight> {
-        self.0.remove(key)
+        let next = flight.others.pop();
+        let Some(next) = next else {
+            overdue(flight.first);
+            return None;
+        };
+        overdue(std::mem::replace(&mut flight.first, next));
+        Some(flight)
     }
 }
 

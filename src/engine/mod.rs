@@ -5,6 +5,8 @@
 //! queued, shares its time fairly among peers, and never works longer than about 200 µs before it looks
 //! at its mailbox again. A worker's panic loses no reply.
 //!
+//! A thread of its own looks after the keys' tables (`tables`), so that the batch kernels have what they need.
+//!
 //! The way of a call: [`Engine::ask`] looks every token up (`ask`); what is missing is estimated, admitted
 //! (`budget`) and posted to workers (`worker`), who merge identical tokens (`flights`), choose whom to serve
 //! (`schedule`) and verify a batch; the last answer completes the call (`call`).
@@ -19,14 +21,17 @@ mod flights;
 mod peer;
 mod schedule;
 mod shared;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use peer::Peer;
+pub use tables::{TableReport, keep_tables};
 
 use crate::cache::{self, Cache};
 use crate::clock::{Clock, Now};
+use crate::crypto::{self, Tier};
 use crate::limits::{BATCH_COST_NS_MAX, BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX};
 use crate::metrics::Metrics;
 use crate::verdict::Verdict;
@@ -55,6 +60,10 @@ pub struct Options {
     pub queue_cost_ns_max: u64,
     /// The cache.
     pub cache: cache::Options,
+    /// The fastest kernels that may be used.
+    pub ceiling: Tier,
+    /// Most memory for the tables of keys, in bytes.
+    pub table_bytes_max: usize,
 }
 
 impl Default for Options {
@@ -65,12 +74,21 @@ impl Default for Options {
             batch_wait_us: 0,
             queue_cost_ns_max: QUEUE_COST_NS_DEFAULT,
             cache: cache::Options::default(),
+            ceiling: Tier::Ifma,
+            table_bytes_max: TABLE_MIB_DEFAULT << 20,
         }
     }
 }
 
 /// Default for the work queued for one worker: what a caller with an ordinary deadline would wait for.
 pub const QUEUE_COST_NS_DEFAULT: u64 = 100_000_000;
+
+/// Default for the memory of keys' tables, in MiB: room for a thousand keys of P-256.
+pub const TABLE_MIB_DEFAULT: usize = 256;
+
+/// Stack of a thread that runs kernels. Their working room is large, and without optimisation every temporary of
+/// theirs has a place of its own; what is not touched costs nothing.
+pub const KERNEL_STACK_BYTES: usize = 16 << 20;
 
 /// A peer without a quota of its own may fill this part of all queues, one in so many: no peer alone can
 /// make the engine refuse the others.
@@ -106,6 +124,8 @@ struct Inner {
     shared: Arc<Shared>,
     mailboxes: Vec<Sender<Mail>>,
     threads: Mutex<Threads>,
+    /// Carries nothing; whoever looks after the tables ends when it disconnects.
+    _running: Sender<()>,
 }
 
 struct Threads {
@@ -149,6 +169,7 @@ impl Engine {
         metrics: Arc<Metrics>,
         fault: Option<Fault>,
     ) -> Result<Self, EngineError> {
+        crypto::set_ceiling(options.ceiling);
         let places = places(&options.cpus);
         let queues = (0..places.len())
             .map(|_| Arc::new(Budget::new(options.queue_cost_ns_max)))
@@ -179,10 +200,22 @@ impl Engine {
             mailboxes.push(sender);
             handles.push(handle);
         }
+        let (running, stop) = crossbeam_channel::bounded(0);
+        let kept = Arc::clone(&shared);
+        let reported = Arc::clone(&shared.metrics);
+        let keeper = tables::keep_tables(
+            move || kept.records.load_full(),
+            options.table_bytes_max,
+            stop,
+            move |report| publish(&reported, report),
+        );
+        let index = handles.len();
+        keeper.map_err(|cause| EngineError::Spawn { index, cause })?;
         Ok(Self(Arc::new(Inner {
             shared,
             mailboxes,
             threads: Mutex::new(Threads { handles, ended }),
+            _running: running,
         })))
     }
 
@@ -273,6 +306,15 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Engine({} workers)", self.workers())
     }
+}
+
+fn publish(metrics: &Metrics, report: TableReport) {
+    let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.key_tables.set(gauge(report.tables));
+    metrics.key_table_bytes.set(gauge(report.bytes));
+    metrics.key_tables_built.inc_by(report.built);
+    metrics.key_tables_evicted.inc_by(report.evicted);
+    metrics.key_tables_corrupt.inc_by(report.corrupt);
 }
 
 /// The CPU of each worker, or none where the system may choose.

@@ -82,13 +82,13 @@ impl<T> Schedule<T> {
         self.len += 1;
     }
 
-    /// Takes the next batch: at least one item if any is live, and no more than fits the limits. An item
-    /// that is not `is_live` is discarded; it costs its peer nothing.
-    pub(super) fn take(
+    /// Takes the next batch: at least one item if any departs, and no more than fits the limits. An item
+    /// that does not `depart` is discarded; it costs its peer nothing.
+    pub(super) fn take<B>(
         &mut self,
         limits: BatchLimits,
-        mut is_live: impl FnMut(&T) -> bool,
-        batch: &mut Vec<T>,
+        mut depart: impl FnMut(T) -> Option<B>,
+        batch: &mut Vec<B>,
     ) {
         let mut room_ns = limits.cost_ns_max;
         let rotation_first = self.passed_over >= PASSED_OVER_MAX;
@@ -129,24 +129,23 @@ impl<T> Schedule<T> {
                 }
                 continue;
             };
+            let too_dear = |(cost_ns, _): &(u64, T)| *cost_ns > room_ns;
+            if !batch.is_empty() && lane.items.front().is_some_and(too_dear) {
+                break;
+            }
             let Some((cost_ns, item)) = lane.items.pop_front() else {
                 continue;
             };
-            if !is_live(&item) {
-                self.len -= 1;
+            self.len -= 1;
+            let Some(item) = depart(item) else {
                 continue;
-            }
-            if cost_ns > room_ns && !batch.is_empty() {
-                lane.items.push_front((cost_ns, item));
-                break;
-            }
+            };
             let progress_ns = lane.served_ns;
             lane.served_ns += cost_ns;
             queue.progress_ns = progress_ns;
             queue.deficit_ns -= cost_ns.cast_signed();
             room_ns = room_ns.saturating_sub(cost_ns);
             rotation_served |= !is_fresh;
-            self.len -= 1;
             batch.push(item);
         }
         self.passed_over = if rotation_served {
@@ -221,7 +220,7 @@ mod tests {
 
     fn take(schedule: &mut Schedule<Item>) -> Vec<Item> {
         let mut batch = Vec::new();
-        schedule.take(LIMITS, |_| true, &mut batch);
+        schedule.take(LIMITS, Some, &mut batch);
         batch
     }
 
@@ -352,7 +351,7 @@ mod tests {
         }
         push(&mut schedule, new, CHEAP_NS, 1);
         let mut batch = Vec::new();
-        schedule.take(LIMITS, |item| item.0 == new, &mut batch);
+        schedule.take(LIMITS, |item| (item.0 == new).then_some(item), &mut batch);
         assert_eq!(batch, [(new, CHEAP_NS)]);
     }
 
@@ -361,10 +360,14 @@ mod tests {
         let mut schedule = Schedule::new();
         push(&mut schedule, 1, DEAR_NS, 500);
         push(&mut schedule, 1, CHEAP_NS, 1);
+        let cheap_only = |item: Item| (item.1 == CHEAP_NS).then_some(item);
         let mut batch = Vec::new();
-        schedule.take(LIMITS, |item| item.1 == CHEAP_NS, &mut batch);
+        schedule.take(LIMITS, cheap_only, &mut batch);
         assert_eq!(batch, [(1, CHEAP_NS)]);
-        assert_eq!(schedule.len(), 0);
+        // What is dear ends a batch that has begun; an empty one is not held up by it.
+        batch.clear();
+        schedule.take(LIMITS, cheap_only, &mut batch);
+        assert_eq!((batch.len(), schedule.len()), (0, 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! makes the worker start afresh, and the tickets it held answer by being dropped.
 #![forbid(unsafe_code)]
 
+use super::KERNEL_STACK_BYTES;
 use super::call::Ticket;
 use super::flights::{Flight, FlightKey, Flights};
 use super::schedule::{BatchLimits, Schedule};
@@ -50,12 +51,15 @@ impl Worker {
     /// Starts the worker's thread, pinned to `cpu` if the process may use it.
     pub(super) fn spawn(self, cpu: Option<usize>) -> std::io::Result<JoinHandle<()>> {
         let name = format!("jotd-verify-{}", self.index);
-        std::thread::Builder::new().name(name).spawn(move || {
-            if let Some(cpu) = cpu {
-                pin(self.index, cpu);
-            }
-            self.run();
-        })
+        std::thread::Builder::new()
+            .name(name)
+            .stack_size(KERNEL_STACK_BYTES)
+            .spawn(move || {
+                if let Some(cpu) = cpu {
+                    pin(self.index, cpu);
+                }
+                self.run();
+            })
     }
 
     /// Works until there is nothing left to do, through any panic.
@@ -91,7 +95,6 @@ struct Bench<'w> {
     flights: Flights,
     schedule: Schedule<FlightKey>,
     scratch: Scratch,
-    keys: Vec<FlightKey>,
     batch: Vec<Flight>,
     answers: Vec<Answer>,
     batches: u64,
@@ -105,7 +108,6 @@ impl<'w> Bench<'w> {
             flights: Flights::default(),
             schedule: Schedule::new(),
             scratch: Scratch::default(),
-            keys: Vec::new(),
             batch: Vec::new(),
             answers: Vec::new(),
             batches: 0,
@@ -184,11 +186,9 @@ impl<'w> Bench<'w> {
         };
         self.schedule.take(
             self.worker.limits,
-            |key| flights.is_live(key, now, overdue),
-            &mut self.keys,
+            |key| flights.depart(&key, now, overdue),
+            &mut self.batch,
         );
-        self.batch
-            .extend(self.keys.drain(..).filter_map(|key| flights.depart(&key)));
     }
 
     fn work(&mut self) {
@@ -217,7 +217,7 @@ impl<'w> Bench<'w> {
         }
         for (flight, answer) in self.batch.drain(..).zip(self.answers.drain(..)) {
             remember(self.shared, &flight, &answer);
-            land(self.shared, flight, &answer, now);
+            land(self.shared, flight, answer, now);
         }
     }
 
@@ -342,9 +342,11 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
 }
 
 /// Answers all who waited for a token.
-fn land(shared: &Shared, flight: Flight, answer: &Answer, now: Now) {
+fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
     let Flight { first, others, .. } = flight;
-    shared.metrics.coalesced.inc_by(others.len() as u64);
+    if !others.is_empty() {
+        shared.metrics.coalesced.inc_by(others.len() as u64);
+    }
     for ticket in others {
         let question = ticket.question();
         let verdict = match (&answer.verdict, &answer.remember) {
@@ -359,5 +361,5 @@ fn land(shared: &Shared, flight: Flight, answer: &Answer, now: Now) {
         };
         ticket.answer(verdict);
     }
-    first.answer(answer.verdict.clone());
+    first.answer(answer.verdict);
 }

@@ -6,7 +6,7 @@ use crate::crypto::{Scheme, VerifyingKey};
 use crate::jose::{Algorithm, Jwk, JwkSet, KeyUse, Skipped};
 use crate::limits::KEY_CANDIDATES_MAX;
 use crate::verdict::Signer;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// One issuer's keys: an immutable snapshot.

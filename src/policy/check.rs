@@ -58,7 +58,7 @@ impl Policy {
         if !self.bound_tokens_as_bearer && claims.member("cnf").is_some() {
             return Err(Refusal::BindingMismatch);
         }
-        if !Scope::of(claims).grants(&narrowing.scopes) {
+        if !narrowing.scopes.is_empty() && !Scope::of(claims).grants(&narrowing.scopes) {
             return Err(Refusal::InsufficientScope);
         }
         Ok(window)

@@ -79,3 +79,32 @@ impl Avx512Ifma {
         match self.0 {}
     }
 }
+
+/// Proof that the CPU has AVX-512 with VBMI besides: permutations of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx512Vbmi(Witness);
+
+impl Avx512Vbmi {
+    /// The proof, if this CPU can give it.
+    #[must_use]
+    #[inline]
+    #[cfg(target_arch = "x86_64")]
+    pub fn detect() -> Option<Self> {
+        let present =
+            Avx512::detect().is_some() && std::arch::is_x86_feature_detected!("avx512vbmi");
+        present.then_some(Self(()))
+    }
+
+    /// The proof, which this architecture never gives.
+    #[must_use]
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn detect() -> Option<Self> {
+        None
+    }
+
+    /// What follows from a proof that cannot be given, as for [`Avx512`].
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn impossible(self) -> ! {
+        match self.0 {}
+    }
+}

@@ -48,10 +48,10 @@ pub(super) fn parse(segment: &[u8]) -> Result<Rc<Header>, JoseError> {
 /// FNV-1a over the words of the segment. Collisions only cost a parse, so it need not resist an attacker.
 fn slot_of(segment: &[u8]) -> usize {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ segment.len() as u64;
-    for word in segment.chunks(8) {
-        let mut bytes = [0; 8];
-        bytes[..word.len()].copy_from_slice(word);
-        hash = (hash ^ u64::from_le_bytes(bytes)).wrapping_mul(0x0000_0100_0000_01b3);
+    let (words, _) = segment.as_chunks();
+    // The last word overlaps the one before it; only a header too short to be one has bytes left out.
+    for word in words.iter().chain(segment.last_chunk()) {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x0000_0100_0000_01b3);
         hash ^= hash >> 29;
     }
     usize::try_from(hash % SLOTS as u64).expect("less than SLOTS")

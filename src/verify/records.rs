@@ -4,7 +4,7 @@ use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
 use crate::limits::{ISSUERS_MAX, TOKEN_BYTES_DEFAULT};
 use crate::policy::Narrowing;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 

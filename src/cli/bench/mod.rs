@@ -8,6 +8,7 @@ use super::algorithms;
 use super::exit::{Failure, Outcome};
 use super::output::{self, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jotd::crypto;
 use jotd::jose::Algorithm;
 use jotd::os;
 use measure::{Figures, Plan};
@@ -147,12 +148,15 @@ fn rows(
         figures,
     };
     let mut rows = Vec::new();
-    for kernel in subject::kernels(subject.algorithm().scheme()) {
-        let mut contender = subject.contender(kernel, batch)?;
+    let ceiling = crypto::ceiling();
+    for tier in crypto::tiers(subject.algorithm().scheme()) {
+        crypto::set_ceiling(tier);
+        let mut contender = subject.contender(batch)?;
         let mut reference = subject.reference(batch)?;
         let figures = measure::beside(&mut contender, &mut reference, batch, plan);
-        rows.push(row(kernel.name, figures));
+        rows.push(row(tier.name(), figures));
     }
+    crypto::set_ceiling(ceiling);
     if end_to_end {
         let mut contender = subject.pipeline(batch)?;
         let mut reference = subject.reference(batch)?;

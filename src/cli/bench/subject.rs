@@ -3,7 +3,7 @@
 use super::reference::Reference;
 use crate::cli::exit::Failure;
 use jotd::clock::{Clock, Now};
-use jotd::crypto::{self, Check, Outcome, Scheme, VerifyingKey, sha2};
+use jotd::crypto::{self, Check, Outcome, VerifyingKey};
 use jotd::issuer::{Claims, SigningKey, danger};
 use jotd::jose::{Algorithm, CompactJws, Jwk, JwkSet};
 use jotd::keys::{KeySet, Owner};
@@ -17,39 +17,6 @@ use std::sync::Arc;
 
 /// Distinct tokens at least, so that no branch predictor learns them by heart.
 const TOKENS_MIN: usize = 64;
-
-/// A way to check a batch of signatures.
-#[derive(Clone, Copy)]
-pub(super) struct Kernel {
-    /// What its figures are called.
-    pub(super) name: &'static str,
-    verify: fn(&[Check<'_>], &mut Vec<Outcome>),
-}
-
-/// The kernels of this build that this CPU can run for a scheme.
-pub(super) fn kernels(scheme: Scheme) -> Vec<Kernel> {
-    vec![Kernel {
-        name: kernel_name(scheme),
-        verify: crypto::verify_batch,
-    }]
-}
-
-/// Who does the work behind `verify_batch`. Batches too small for the lanes run one by one in either case.
-fn kernel_name(scheme: Scheme) -> &'static str {
-    if scheme == Scheme::EcdsaP256Sha256 {
-        return crypto::prepared_p256_kernel();
-    }
-    if scheme == Scheme::Ed25519 {
-        return crypto::prepared_ed25519_kernel();
-    }
-    if !scheme.is_hmac() {
-        return "aws-lc";
-    }
-    match sha2::Kernel::best() {
-        sha2::Kernel::Single => "portable",
-        lanes => lanes.name(),
-    }
-}
 
 /// Tokens of one algorithm with their keys.
 pub(super) struct Subject {
@@ -131,19 +98,15 @@ impl Subject {
         self.algorithm
     }
 
-    /// One call checks the next batch with a kernel.
-    pub(super) fn contender(
-        &self,
-        kernel: Kernel,
-        batch: usize,
-    ) -> Result<impl FnMut() + '_, Failure> {
+    /// One call checks the next batch as jotd does, with kernels up to the ceiling that is set.
+    pub(super) fn contender(&self, batch: usize) -> Result<impl FnMut() + '_, Failure> {
         let checks: Vec<Check<'_>> = self.tokens.iter().map(|token| self.check(token)).collect();
         let mut outcomes = Vec::with_capacity(checks.len());
-        (kernel.verify)(&checks, &mut outcomes);
+        crypto::verify_batch(&checks, &mut outcomes);
         self.require(outcomes.iter().all(|outcome| *outcome == Outcome::Genuine))?;
         let mut batches = Batches::new(checks.len(), batch);
         Ok(move || {
-            (kernel.verify)(black_box(&checks[batches.next()]), &mut outcomes);
+            crypto::verify_batch(black_box(&checks[batches.next()]), &mut outcomes);
             black_box(&outcomes);
         })
     }
@@ -297,9 +260,7 @@ mod tests {
         // Two keys, so that a token checked with its neighbour's key would be seen.
         for algorithm in [Algorithm::Hs256, Algorithm::Es256, Algorithm::EdDsa] {
             let subject = Subject::new(algorithm, 2, 4).expect("keys and tokens are made");
-            for kernel in kernels(algorithm.scheme()) {
-                subject.contender(kernel, 4).expect("the kernel agrees")();
-            }
+            subject.contender(4).expect("the kernels agree")();
             subject.reference(4).expect("the library agrees")();
             subject.pipeline(4).expect("the pipeline agrees")();
         }

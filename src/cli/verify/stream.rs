@@ -9,6 +9,7 @@ use super::tally::Tally;
 use crate::cli::exit::Failure;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jotd::clock::{Clock, Now};
+use jotd::engine::{self, KERNEL_STACK_BYTES, TABLE_MIB_DEFAULT};
 use jotd::limits::TOKEN_BYTES_MAX;
 use jotd::os;
 use jotd::verdict::{Refusal, Verdict};
@@ -38,6 +39,7 @@ pub(super) fn run(
     watch: impl FnMut(u64, &Tally) + Send,
 ) -> Result<Tally, Failure> {
     let pool = pinned_pool()?;
+    let _running = keep_tables(judge)?;
     let parcels = pool.current_num_threads() * PARCELS_PER_THREAD;
     let (idle_sender, idle) = bounded(parcels);
     let (done_sender, done) = bounded(parcels);
@@ -88,11 +90,26 @@ pub(super) fn run_one(judge: &Judge, token: &[u8], output: impl Write) -> Result
     write_in_order(&parcels, &idle, output, |_, _| {})
 }
 
+/// Has the tables of the keys in use looked after until what is returned is dropped.
+fn keep_tables(judge: &Judge) -> Result<Sender<()>, Failure> {
+    let (running, stop) = bounded(0);
+    let records = Arc::clone(&judge.records);
+    engine::keep_tables(
+        move || Arc::clone(&records),
+        TABLE_MIB_DEFAULT << 20,
+        stop,
+        |_| {},
+    )
+    .map_err(|error| Failure::fault(format!("no thread for the keys' tables: {error}")))?;
+    Ok(running)
+}
+
 /// A pool with one thread pinned to each CPU this process may use.
 fn pinned_pool() -> Result<ThreadPool, Failure> {
     let cpus = os::allowed_cpus();
     ThreadPoolBuilder::new()
         .num_threads(cpus.len())
+        .stack_size(KERNEL_STACK_BYTES)
         .thread_name(|index| format!("jotd-verify-{index}"))
         .start_handler(move |index| {
             if let Some(cpu) = cpus.get(index) {

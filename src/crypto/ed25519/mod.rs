@@ -39,12 +39,7 @@ use super::KeyError;
 use super::reference::PublicKey;
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use point::Point;
-pub(super) use run::{Prepared, verify_run};
-
-/// The name of the kernel that takes whole batches on this CPU.
-pub(super) fn batch_kernel_name() -> &'static str {
-    kernel::Kernel::best(kernel::WINDOW).name()
-}
+pub(super) use run::{Prepared, find};
 
 /// An Ed25519 signature is `R || S`, 32 bytes each (RFC 8032 §5.1.6).
 const SIGNATURE_BYTES: usize = 64;

@@ -7,6 +7,7 @@
 use super::field::Element;
 use super::lanes::Words;
 use super::point::Point;
+use crate::crypto::checksum::checksum;
 
 /// One point `(x, y)` as an addition needs it, each number below p.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) struct Table {
     width: u32,
     /// Window after window; in each the multiples 1, 3, 5, … of `2^(width window)` times the point.
     entries: Box<[Entry]>,
+    /// Of all entries, as they were built.
+    checksum: u64,
 }
 
 /// Bits of a scalar, which need not be reduced.
@@ -59,8 +62,14 @@ impl Table {
         }
         Self {
             width,
+            checksum: checksum_of(&entries),
             entries: entries.into_boxed_slice(),
         }
+    }
+
+    /// Whether the table is as it was built.
+    pub(super) fn is_intact(&self) -> bool {
+        checksum_of(&self.entries) == self.checksum
     }
 
     /// Bits of a window.
@@ -79,10 +88,18 @@ impl Table {
         &self.entries[at as usize]
     }
 
-    /// Bytes of memory.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.entries)
+    /// Bytes of memory that a table of this width takes.
+    pub(super) const fn bytes_of(width: u32) -> usize {
+        (SCALAR_BITS.div_ceil(width) as usize * size_of::<Entry>()) << (width - 1)
     }
+}
+
+fn checksum_of(entries: &[Entry]) -> u64 {
+    let parts = |entry: &Entry| [entry.difference, entry.sum, entry.product];
+    let sums = entries
+        .iter()
+        .map(|entry| checksum(parts(entry).as_flattened()));
+    sums.fold(0, |sum, next| checksum(&[sum, next]))
 }
 
 /// The points as entries. All divisions share one inversion (Montgomery's trick).

@@ -10,6 +10,8 @@ use super::recode::Digits;
 use super::table::{Table, WINDOWS_MAX};
 use crate::simd::prefetch;
 
+pub(super) use crate::crypto::guard::Finding;
+
 /// A signature to check. Its scalars are odd, and stand for their residues modulo L.
 #[derive(Clone, Copy)]
 pub(super) struct Claim<'t> {
@@ -23,14 +25,6 @@ pub(super) struct Claim<'t> {
     pub(super) s: Words,
     /// SHA-512 of R, A and the message.
     pub(super) k: Words,
-}
-
-/// What a kernel says of a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    Genuine,
-    /// Not found genuine.
-    Forged,
 }
 
 /// Room for a batch, kept between batches.
@@ -76,8 +70,9 @@ impl<F: Field> Workspace<F> {
             self.before.push(product);
             product = F::multiply(product, projective[2]);
         }
-        // No sum's Z is zero, for the addition law is complete. Should the hardware err, nothing is found genuine.
+        // No sum's Z is zero, for the addition law is complete. Should the hardware err, nothing is decided.
         let Some(mut inverse) = invert_lanes::<F>(product) else {
+            findings.fill(Finding::Undecided);
             return;
         };
         for group in (0..self.sums.len()).rev() {

@@ -3,6 +3,7 @@
 
 use super::padded::Padded;
 use super::{State, WINDOW};
+use crate::crypto::tier::{self, Tier};
 use crate::simd;
 
 /// A way to digest many messages. Holding a value means that this CPU can do it.
@@ -30,10 +31,13 @@ impl Kernel {
         kernels
     }
 
-    /// The fastest kernel this CPU can run.
+    /// The fastest kernel this CPU can run, below the ceiling.
     #[must_use]
     pub fn best() -> Self {
-        simd::Avx512::detect().map_or(Self::Single, Self::Avx512)
+        match simd::Avx512::detect() {
+            Some(cpu) if tier::ceiling() == Tier::Ifma => Self::Avx512(cpu),
+            _ => Self::Single,
+        }
     }
 
     /// Its name in figures and tests.

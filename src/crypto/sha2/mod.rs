@@ -32,6 +32,20 @@ pub(super) fn sha256_many<'a>(message: impl Fn(usize) -> &'a [u8], digests: &mut
     }
 }
 
+/// SHA-384 of each message (FIPS 180-4 §6.5), as [`sha256_many`].
+pub(super) fn sha384_many<'a>(message: impl Fn(usize) -> &'a [u8], digests: &mut [[u8; 48]]) {
+    let kernel = Kernel::best();
+    let mut states = [[0; 64]; WINDOW];
+    for (window, digests) in digests.chunks_mut(WINDOW).enumerate() {
+        let message = |index: usize| (&[], message(window * WINDOW + index));
+        let states = &mut states[..digests.len()];
+        digest_window_plain(kernel, SHA384_INITIAL, message, states);
+        for (digest, state) in digests.iter_mut().zip(states) {
+            digest.copy_from_slice(&state[..48]);
+        }
+    }
+}
+
 /// SHA-512 of each prefix and the message after it (FIPS 180-4 §6.4), as [`sha256_many`] digests.
 pub(super) fn sha512_prefixed_many<'a, const PREFIX_BYTES: usize>(
     each: impl Fn(usize) -> (&'a [u8; PREFIX_BYTES], &'a [u8]),

@@ -101,9 +101,10 @@ impl<'j> Object<'j> {
     /// The member of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'j>> {
+        let prefix = tape::prefix(name.as_bytes(), 0, name.len());
         self.members
             .iter()
-            .find(|member| member.is_named(self.text, name))
+            .find(|member| member.is_named(self.text, name, prefix))
             .map(|member| member.value(self.text))
     }
 
@@ -114,10 +115,10 @@ impl<'j> Object<'j> {
         let prefixes = names.map(|name| tape::prefix(name.as_bytes(), 0, name.len()));
         let mut found = [None; N];
         for member in &self.members {
-            let index = names.iter().zip(prefixes).position(|(name, prefix)| {
-                // An escaped name begins with other bytes than the name it stands for.
-                (prefix == member.prefix || member.name_escaped) && member.is_named(self.text, name)
-            });
+            let index = names
+                .iter()
+                .zip(prefixes)
+                .position(|(name, prefix)| member.is_named(self.text, name, prefix));
             if let Some(slot) = index.and_then(|index| found.get_mut(index)) {
                 *slot = Some(member.value(self.text));
             }

@@ -78,7 +78,7 @@ impl<'j> Scanner<'j> {
             return None;
         }
         self.delivered = true;
-        let span = self.value().ok()?;
+        let span = self.span().ok()?;
         self.skip_whitespace();
         Some(span)
     }
@@ -92,15 +92,24 @@ impl<'j> Scanner<'j> {
         self.members
     }
 
-    #[inline]
-    fn value(&mut self) -> Result<Span> {
+    /// Scans a value and says where it was.
+    #[inline(always)]
+    fn span(&mut self) -> Result<Span> {
         let start = self.at;
-        let mut flag = false;
+        let (kind, flag) = self.value()?;
+        Ok(Span {
+            start: offset(start),
+            end: offset(self.at),
+            kind,
+            flag,
+        })
+    }
+
+    /// Scans a value: its kind, and its flag as [`Span`] explains it. So small an answer comes back in a
+    /// register, where a whole span would go through memory.
+    fn value(&mut self) -> Result<(Kind, bool)> {
         let kind = match self.peek() {
-            Some(b'"') => {
-                flag = self.string()?;
-                Kind::String
-            }
+            Some(b'"') => return Ok((Kind::String, self.string()?)),
             Some(b'-' | b'0'..=b'9') => {
                 self.number()?;
                 Kind::Number
@@ -111,21 +120,13 @@ impl<'j> Scanner<'j> {
                 self.members.truncate(outer);
                 Kind::Object
             }
-            Some(b'[') => {
-                flag = self.array()?;
-                Kind::Array
-            }
+            Some(b'[') => return Ok((Kind::Array, self.array()?)),
             Some(b't') => self.literal(b"true", Kind::Bool)?,
             Some(b'f') => self.literal(b"false", Kind::Bool)?,
             Some(b'n') => self.literal(b"null", Kind::Null)?,
             other => return Err(self.unexpected(other, Rule::NotAValue)),
         };
-        Ok(Span {
-            start: offset(start),
-            end: offset(self.at),
-            kind,
-            flag,
-        })
+        Ok((kind, false))
     }
 
     /// Scans an object and leaves its members at the end of the tape.
@@ -176,7 +177,7 @@ impl<'j> Scanner<'j> {
             other => return Err(self.unexpected(other, Rule::ColonExpected)),
         }
         self.skip_whitespace();
-        let value = self.value()?;
+        let value = self.span()?;
         self.skip_whitespace();
         Ok(Member {
             prefix: prefix(self.bytes, name_start, name_end),
@@ -202,7 +203,7 @@ impl<'j> Scanner<'j> {
                 return Err(Rule::TooManyElements);
             }
             elements += 1;
-            strings &= self.value()?.kind == Kind::String;
+            strings &= self.value()?.0 == Kind::String;
             self.skip_whitespace();
             match self.peek() {
                 Some(b',') => self.at += 1,

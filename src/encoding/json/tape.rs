@@ -76,13 +76,18 @@ impl Member {
         span(text, self.name_start - 1, self.name_end + 1)
     }
 
-    pub(super) fn is_named(&self, text: &str, name: &str) -> bool {
+    /// Whether the member has this name, whose [`prefix`] is given.
+    #[inline]
+    pub(super) fn is_named(&self, text: &str, name: &str, name_prefix: u64) -> bool {
         if self.name_escaped {
+            // An escaped name begins with other bytes than the name it stands for.
             return self.name(text) == name;
         }
-        // Most members have another length, and looking at the text itself is not needed to see it.
-        (self.name_end - self.name_start) as usize == name.len()
-            && span(text, self.name_start, self.name_end) == name
+        // Prefix and length are all there is to a short name, and tell most long ones apart.
+        self.prefix == name_prefix
+            && (self.name_end - self.name_start) as usize == name.len()
+            && (name.len() <= size_of::<u64>()
+                || span(text, self.name_start, self.name_end) == name)
     }
 
     pub(super) fn value<'j>(&self, text: &'j str) -> Value<'j> {
