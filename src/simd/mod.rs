@@ -3,10 +3,12 @@
 //!
 //! Detection reads the CPU alone: no environment variable and no configuration changes what a kernel may
 //! assume, only which of the available kernels is chosen.
-#![forbid(unsafe_code)]
 
+mod prefetch;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
+
+pub(crate) use prefetch::prefetch;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use transpose::{quarters, transpose};

@@ -3,7 +3,7 @@
 
 use super::lanes::{LANES_MAX, Lanes, Words};
 use super::limbs::Product;
-use super::table::{Entry, Table};
+use super::table::Table;
 use super::verify::{Claim, Finding, Workspace};
 use crate::simd::Avx512Ifma;
 use std::arch::x86_64::*;
@@ -157,16 +157,6 @@ impl Lanes for Zmm {
         // SAFETY: the array has room for eight words, and needs no alignment; otherwise as in `vector!`.
         unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), self.0) };
         words
-    }
-
-    #[inline(always)]
-    fn prefetch(entry: &Entry) {
-        let start = std::ptr::from_ref(entry).cast::<i8>();
-        // SAFETY: a prefetch cannot fault, and both addresses lie in the entry; otherwise as in `vector!`.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(start);
-            _mm_prefetch::<_MM_HINT_T0>(start.add(size_of::<Entry>() - 1));
-        }
     }
 }
 

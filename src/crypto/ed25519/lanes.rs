@@ -4,8 +4,6 @@
 //! of the model holds for the vectors, as long as these few operations agree.
 #![forbid(unsafe_code)]
 
-use super::table::Entry;
-
 /// A number of 256 bits, words of 64 bits, the lowest first.
 pub(super) type Words = [u64; 4];
 
@@ -69,9 +67,6 @@ pub(super) trait Lanes: Copy {
 
     /// The word of each lane; lanes that there are not stay zero.
     fn to_array(self) -> [u64; LANES_MAX];
-
-    /// Asks for an entry that will be gathered soon.
-    fn prefetch(entry: &Entry);
 }
 
 impl Lanes for u64 {
@@ -165,9 +160,6 @@ impl Lanes for u64 {
     fn to_array(self) -> [u64; LANES_MAX] {
         [self, 0, 0, 0, 0, 0, 0, 0]
     }
-
-    #[inline(always)]
-    fn prefetch(_: &Entry) {}
 }
 
 /// The product of the low 52 bits, as the vector instruction takes them.

@@ -8,6 +8,7 @@ use super::edwards::{Field, Sum};
 use super::lanes::{LANES_MAX, Lanes, Words};
 use super::recode::Digits;
 use super::table::{Table, WINDOWS_MAX};
+use crate::simd::prefetch;
 
 pub(super) use crate::crypto::guard::Finding;
 
@@ -69,8 +70,9 @@ impl<F: Field> Workspace<F> {
             self.before.push(product);
             product = F::multiply(product, projective[2]);
         }
-        // No sum's Z is zero, for the addition law is complete. Should the hardware err, nothing is found genuine.
+        // No sum's Z is zero, for the addition law is complete. Should the hardware err, nothing is decided.
         let Some(mut inverse) = invert_lanes::<F>(product) else {
+            findings.fill(Finding::Undecided);
             return;
         };
         for group in (0..self.sums.len()).rev() {
@@ -113,19 +115,21 @@ fn add_multiples<F: Field>(
     let digits = Digits::new(scalars, width, windows);
     // Every lane's places come first, by way of memory: that is the shortest way from a lane to an address, and
     // the entries can be asked for ahead of time.
-    let mut places = [([0; LANES_MAX], 0); WINDOWS_MAX];
-    for (window, place) in places.iter_mut().enumerate().take(windows) {
+    let mut places = [[0; LANES_MAX]; WINDOWS_MAX];
+    let mut negatives = [0; WINDOWS_MAX];
+    for window in 0..windows {
         let (index, negative) = digits.digit(window);
-        let at = index.plus(F::Word::splat((window as u64) << (width - 1)));
-        *place = (at.to_array(), negative);
+        let place = index.plus(F::Word::splat((window as u64) << (width - 1)));
+        places[window] = place.to_array();
+        negatives[window] = negative;
     }
     for window in 0..windows {
-        if let Some((ahead, _)) = places[..windows].get(window + 1) {
+        if let Some(ahead) = places[..windows].get(window + 1) {
             for lane in 0..F::LANES {
-                F::Word::prefetch(tables[lane].entry(ahead[lane]));
+                prefetch(tables[lane].entry(ahead[lane]));
             }
         }
-        let (at, negative) = places[window];
+        let (at, negative) = (places[window], negatives[window]);
         let mut entries = [tables[0].entry(at[0]); LANES_MAX];
         for lane in 1..F::LANES {
             entries[lane] = tables[lane].entry(at[lane]);
