@@ -172,12 +172,28 @@ const ITEMS: &[Item] = &[
         "kernels: arithmetic exhausted over small primes",
         Some("field code that is generic over the size of its prime (`docs/SOUNDNESS.md`)"),
     ),
-    ("K-03", "kernels: field operations against big integers", None),
+    (
+        "K-03",
+        "kernels: field operations against big integers",
+        None,
+    ),
     ("K-04", "kernels: signatures against the reference", None),
-    ("K-05", "kernels: Wycheproof and speccheck, in every lane", None),
-    ("K-06", "kernels: known answers before work, shown able to fail", None),
+    (
+        "K-05",
+        "kernels: Wycheproof and speccheck, in every lane",
+        None,
+    ),
+    (
+        "K-06",
+        "kernels: known answers before work, shown able to fail",
+        None,
+    ),
     ("K-07", "kernels: known answers among the checks", None),
-    ("K-08", "kernels: a sample of what was accepted is verified again", None),
+    (
+        "K-08",
+        "kernels: a sample of what was accepted is verified again",
+        None,
+    ),
     (
         "K-09",
         "kernels: what is refused is confirmed within a budget",

@@ -68,7 +68,8 @@ impl Constants {
     }
 
     fn sum(&self) -> u64 {
-        let numbers = [&self.limbs, &self.scale, &self.around_digest];
+        let modulus: Vec<u64> = self.modulus.iter().map(|&byte| u64::from(byte)).collect();
+        let numbers = [&modulus, &self.limbs, &self.scale, &self.around_digest];
         checksum(numbers.into_iter().flatten().chain([&self.negated_inverse]))
     }
 

@@ -13,6 +13,7 @@ use crate::crypto::ed25519::table::{Entry, Table};
 
 const ROUNDS: usize = 1_000;
 
+/// Checks K-03.
 #[test]
 fn fields_agree_with_the_oracle() {
     field::<Element>(1);
@@ -20,6 +21,7 @@ fn fields_agree_with_the_oracle() {
 }
 
 #[cfg(target_arch = "x86_64")]
+/// Checks K-03.
 #[test]
 fn vector_fields_agree_with_the_oracle() {
     use crate::crypto::ed25519::ifma::Zmm;
@@ -101,6 +103,8 @@ fn field<F: Field>(seed: u64) {
 }
 
 /// The ends of every range that a factor may come from, in every combination.
+///
+/// Checks K-01, K-03.
 #[test]
 fn edges_agree_with_the_oracle() {
     let minus = |small| subtract_modulo(P, [0; 4], [small, 0, 0, 0]);

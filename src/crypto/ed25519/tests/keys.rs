@@ -69,7 +69,7 @@ fn non_canonical_and_off_curve_keys_are_refused() {
     }
 }
 
-/// Checks V-23. Below the key policy, so that the signature check itself is compared.
+/// Checks V-23, K-05. Below the key policy, so that the signature check itself is compared.
 #[test]
 fn the_speccheck_row_is_that_of_cofactorless_verification() {
     let mut rows = 0;

@@ -115,6 +115,8 @@ fn genuine(findings: &[Finding]) -> usize {
 }
 
 /// Half of these are mutated, each in a place and a way of its own.
+///
+/// Checks K-04.
 #[test]
 fn every_kernel_agrees_with_the_reference() {
     const CASES: usize = 4_000;
@@ -218,6 +220,8 @@ fn edges_are_judged_as_the_reference_does() {
 }
 
 /// Every lane of every batch size holds good, bad and garbage, beside every kind of neighbour.
+///
+/// Checks K-04.
 #[test]
 fn neighbours_do_not_matter() {
     let keys = [8, 8].map(Key::new);

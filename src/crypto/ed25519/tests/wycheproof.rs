@@ -15,7 +15,7 @@ struct Vector {
     expected: Finding,
 }
 
-/// Checks V-22. The kernel's own finding is looked at, before anything is confirmed.
+/// Checks V-23, K-05. The kernel's own finding is looked at, before anything is confirmed.
 #[test]
 fn every_vector_in_every_lane() {
     let vectors = vectors();

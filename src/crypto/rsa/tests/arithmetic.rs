@@ -98,6 +98,7 @@ fn value(number: &[Block], lane: usize) -> BigUint {
 
 const SIZES: [usize; 3] = [2048, 3072, 4096];
 
+/// Checks K-01, K-03.
 #[test]
 fn products_and_squares() {
     let mut dice = Dice(1);
@@ -144,6 +145,7 @@ fn products_and_squares() {
     }
 }
 
+/// Checks K-03.
 #[test]
 fn short_products() {
     let mut dice = Dice(2);

@@ -40,6 +40,7 @@ fn case<'k>(dice: &mut Dice, keys: &'k [Key], at: usize) -> Case<'k> {
     Case::new(format!("{at}, mutated by {kind}"), key, &message, signature)
 }
 
+/// Checks K-04.
 #[test]
 fn every_kernel_agrees_with_the_reference() {
     const CASES: usize = 300;
@@ -129,6 +130,8 @@ fn a_representative_that_is_not_reduced_is_refused() {
 
 /// Every lane of every batch size holds good, bad and garbage, of keys of all sizes, beside every kind of
 /// neighbour.
+///
+/// Checks K-04.
 #[test]
 fn neighbours_do_not_matter() {
     for kernel in Kernel::available() {

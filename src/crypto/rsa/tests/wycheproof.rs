@@ -71,7 +71,7 @@ fn pkcs1_in_every_lane() {
     assert!(count > 1000, "{count}");
 }
 
-/// Checks V-24.
+/// Checks V-24, K-05.
 #[test]
 fn pss_in_every_lane() {
     use rsa_pss_verify::TestName::*;
