@@ -134,12 +134,17 @@ pub(super) struct Loose<L, M, const W: usize, const N: usize>([L; N], PhantomDat
 pub(super) struct Carried<L, M, const W: usize, const N: usize>([L; N], PhantomData<M>);
 
 /// A loop over limbs, written out. Columns stay in registers only if every index is known, and the compiler does
-/// not unroll a loop as long as that of eight limbs.
+/// not unroll a loop as long as that of eight limbs. A debug build keeps the loop: it has no registers to gain, and
+/// would give each copy its own room on the stack.
 macro_rules! unrolled {
     (for $at:ident in 0..$end:ident $body:block) => {
-        unrolled!(@ $at, $end, $body, 0 1 2 3 4 5 6 7)
+        if cfg!(debug_assertions) {
+            for $at in 0..$end $body
+        } else {
+            unrolled!(@ $at, $end, $body, 0 1 2 3 4 5 6 7)
+        }
     };
-    (@ $at:ident, $end:ident, $body:block, $($index:literal)+) => {
+    (@ $at:ident, $end:ident, $body:block, $($index:literal)+) => {{
         const { assert!($end <= LIMBS_MAX) };
         $(
             if $index < $end {
@@ -147,7 +152,7 @@ macro_rules! unrolled {
                 $body
             }
         )+
-    };
+    }};
 }
 
 /// Bits that the top limb has of a number of `W` words.
@@ -253,7 +258,7 @@ impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Field for Loose<L,
 
     type Word = L;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn product(a: Self::Factor, b: Self::Factor) -> Self {
         // A column takes at most N low and N high products, and as many again while it is cleared, each below
         // 2^52: it stays below 2^57.
@@ -270,7 +275,7 @@ impl<L: Lanes, M: Modulus<W>, const W: usize, const N: usize> Field for Loose<L,
         Self::from_columns(&t)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn square(a: Self::Factor) -> Self {
         let mut t: Columns<L> = [L::splat(0); _];
         unrolled!(for i in 0..N {

@@ -26,6 +26,7 @@ mod modulus;
 mod p256;
 mod p384;
 mod portable;
+mod projective;
 mod recode;
 mod run;
 mod scratch;

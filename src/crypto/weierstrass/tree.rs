@@ -20,6 +20,12 @@ pub(super) struct Room<F: Field> {
     division: Division<F>,
 }
 
+/// So few groups do not share an inversion among enough for the last levels.
+const FEW_GROUPS: usize = 2;
+
+/// With so few sums left, adding them one by one without divisions costs less than two levels do.
+const SUMS_OF_FEW: usize = 8;
+
 #[derive(Clone, Copy)]
 struct Pair {
     first: usize,
@@ -37,19 +43,28 @@ impl<F: Coordinate> Room<F> {
 
     /// Sums each tree into its first point. `points` holds a run of `trees.iter().sum()` points for each group
     /// of lanes, tree after tree.
+    ///
+    /// Few groups keep a few sums each instead, which stand as far apart as the result says: 1 and 2 to a power.
     #[inline(always)]
     pub(super) fn sum(
         &mut self,
         points: &mut [Point<F>],
         trees: [usize; 2],
         exceptional: &mut Exceptional,
-    ) {
+    ) -> usize {
+        let sums = |stride| trees[0].div_ceil(stride) + trees[1].div_ceil(stride);
+        let enough = if exceptional.len() <= FEW_GROUPS {
+            SUMS_OF_FEW
+        } else {
+            2
+        };
         let mut stride = 1;
-        while stride < trees[0].max(trees[1]) {
+        while sums(stride) > enough {
             self.pair(trees, stride, exceptional.len());
             self.add_pairs(points, exceptional);
             stride *= 2;
         }
+        stride
     }
 
     /// The pairs of a level: sums so far stand `stride` apart, and one without a partner waits.

@@ -2,12 +2,13 @@
 //!
 //! `X = (z / s) G + (r / s) Q`, and the signature is genuine if X is not infinity and its x modulo n is r. With
 //! tables for G and Q, each product is a sum of points, and a tree of affine additions sums each. X itself is not
-//! computed: its x is r or r + n exactly if `dy^2 = (x + x1 + x2) dx^2` for the two sums.
+//! computed: its x is left a quotient, and r or r + n is multiplied by what it would be divided by.
 #![forbid(unsafe_code)]
 
 use super::field::{Coordinate, Field, Point, Residues};
 use super::lanes::Lanes;
 use super::modulus::{Modulus, Prime, is_below, power_of_two, subtract};
+use super::projective::{Quotient, Sum};
 use super::recode::Digits;
 use super::table::{Line, Table};
 use super::tree::{Division, Room};
@@ -113,9 +114,10 @@ where
         self.load_points(generator, claims, order);
         self.exceptional.clear();
         self.exceptional.resize(claims.len().div_ceil(P::LANES), 0);
-        self.room
+        let stride = self
+            .room
             .sum(&mut self.points, trees, &mut self.exceptional);
-        self.conclude(claims, trees, findings);
+        self.conclude(claims, trees, stride, findings);
     }
 
     /// `u1 = z / s` and `u2 = r / s` modulo n.
@@ -199,28 +201,29 @@ where
         }
     }
 
-    /// Compares each claim's r with the x of its two sums' sum.
+    /// Compares each claim's r with the x of its sums' sum.
     #[inline(always)]
-    fn conclude(&self, claims: &[Claim<'_, W>], trees: [usize; 2], findings: &mut [Finding]) {
+    fn conclude(
+        &self,
+        claims: &[Claim<'_, W>],
+        trees: [usize; 2],
+        stride: usize,
+        findings: &mut [Finding],
+    ) {
         let into_form = P::splat(Self::INTO_COORDINATE);
         let order = P::multiply(P::splat(N::Modulus::WORDS), into_form);
         for (group, findings) in findings.chunks_mut(P::LANES).enumerate() {
             let start = group * (trees[0] + trees[1]);
-            let (a, b) = (self.points[start], self.points[start + trees[0]]);
-            let dx = b.x.minus(a.x).carried_difference();
-            let dy = P::stretched(b.y.minus(a.y).carried_any());
-            let dy_squared = P::square(dy);
-            let dx_squared = P::square(dx).carried();
+            let points = &self.points[start..start + trees[0] + trees[1]];
+            let x = last_sum(points, trees, stride);
             let r_numbers = numbers::<P, W>(claims, group, |claim| claim.r);
-            let r = P::product(P::gather(&r_numbers), into_form);
-            let sum = r.plus(a.x).plus(b.x).carried_any();
-            let rest = dy_squared.minus(P::product(sum, dx_squared));
+            let r = P::multiply(P::gather(&r_numbers), into_form);
+            let rest = x.numerator.minus(P::product(r, x.denominator));
             let is_r = P::zeros(rest.carried_any());
             // The x modulo n is r also if x is r + n, which then is below p.
-            let rest = rest.minus(P::product(order, dx_squared));
+            let rest = rest.minus(P::product(order, x.denominator));
             let is_r_plus_order = P::zeros(rest.carried_any());
-            // With dx = 0 the sum is infinity or a doubling.
-            let exceptional = self.exceptional[group] | P::zeros(dx);
+            let exceptional = self.exceptional[group] | P::zeros(x.denominator);
             for (lane, finding) in findings.iter_mut().enumerate() {
                 let is_small = is_below(r_numbers[lane], Self::PRIME_MINUS_ORDER);
                 let here = |mask: u8| mask >> lane & 1 == 1;
@@ -234,6 +237,23 @@ where
             }
         }
     }
+}
+
+/// The x of the sum of a group's sums, which stand `stride` apart in each tree.
+#[inline(always)]
+fn last_sum<P: Coordinate>(points: &[Point<P>], trees: [usize; 2], stride: usize) -> Quotient<P> {
+    let (first, second) = points.split_at(trees[0]);
+    if stride >= trees[0].max(trees[1]) {
+        return Quotient::of_two(first[0], second[0]);
+    }
+    let mut sum = Sum::of(first[0]);
+    for point in first.iter().step_by(stride).skip(1) {
+        sum = sum.plus(*point);
+    }
+    for point in second.iter().step_by(stride) {
+        sum = sum.plus(*point);
+    }
+    sum.quotient()
 }
 
 /// The claim of a lane; lanes past the last repeat it, and nobody looks at them.

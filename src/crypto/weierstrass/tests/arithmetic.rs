@@ -11,8 +11,6 @@ use crate::crypto::weierstrass::recode::Digits;
 use crate::crypto::weierstrass::table::{Line, Table, coordinates};
 use aws_lc_rs::agreement::PrivateKey;
 
-const ROUNDS: usize = 2_000;
-
 on_every_curve! {
     fields_agree_with_the_oracle,
     vector_fields_agree_with_the_oracle,
@@ -22,12 +20,12 @@ on_every_curve! {
 }
 
 fn fields_agree_with_the_oracle<C: Tested<W>, const W: usize>() {
-    field::<Element<C::Prime, W>, W>(1);
-    field::<Element<C::Order, W>, W>(2);
-    field::<C::Coordinates<u64>, W>(3);
-    field::<C::Scalars<u64>, W>(4);
-    coordinate::<Element<C::Prime, W>, W>(5);
-    coordinate::<C::Coordinates<u64>, W>(6);
+    field::<Element<C::Prime, W>, W>(1, C::ROUNDS);
+    field::<Element<C::Order, W>, W>(2, C::ROUNDS);
+    field::<C::Coordinates<u64>, W>(3, C::ROUNDS);
+    field::<C::Scalars<u64>, W>(4, C::ROUNDS);
+    coordinate::<Element<C::Prime, W>, W>(5, C::ROUNDS);
+    coordinate::<C::Coordinates<u64>, W>(6, C::ROUNDS);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -37,9 +35,9 @@ fn vector_fields_agree_with_the_oracle<C: Tested<W>, const W: usize>() {
         eprintln!("this CPU has no AVX-512 IFMA: the vector field was not tested");
         return;
     };
-    field::<C::Coordinates<Zmm>, W>(7);
-    field::<C::Scalars<Zmm>, W>(8);
-    coordinate::<C::Coordinates<Zmm>, W>(9);
+    field::<C::Coordinates<Zmm>, W>(7, C::ROUNDS);
+    field::<C::Scalars<Zmm>, W>(8, C::ROUNDS);
+    coordinate::<C::Coordinates<Zmm>, W>(9, C::ROUNDS);
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -61,10 +59,10 @@ fn scattered<F: Residues<W>, const W: usize>(factor: F::Factor) -> [[u64; W]; 8]
     numbers
 }
 
-fn field<F: Residues<W>, const W: usize>(seed: u64) {
+fn field<F: Residues<W>, const W: usize>(seed: u64, rounds: usize) {
     let mut dice = Dice::new(seed);
     let radix = power_of_two(F::RADIX_BITS, F::Modulus::WORDS);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let (a, b) = (
             lanes(&mut dice, Dice::number),
             lanes(&mut dice, Dice::residue::<F::Modulus, W>),
@@ -99,10 +97,10 @@ fn field<F: Residues<W>, const W: usize>(seed: u64) {
 }
 
 /// Differences and reductions over the ranges that the tree needs.
-fn coordinate<F: Coordinate + Residues<W>, const W: usize>(seed: u64) {
+fn coordinate<F: Coordinate + Residues<W>, const W: usize>(seed: u64, rounds: usize) {
     let mut dice = Dice::new(seed);
     let p = F::Modulus::WORDS;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let a = lanes(&mut dice, Dice::residue::<F::Modulus, W>);
         let b = lanes(&mut dice, Dice::residue::<F::Modulus, W>);
         let (fa, fb) = (F::loose(F::gather(&a)), F::loose(F::gather(&b)));
@@ -142,14 +140,14 @@ fn coordinate<F: Coordinate + Residues<W>, const W: usize>(seed: u64) {
 }
 
 fn inverses_are_inverses<C: Tested<W>, const W: usize>() {
-    inverses::<C::Prime, W>(10);
-    inverses::<C::Order, W>(11);
+    inverses::<C::Prime, W>(10, C::ROUNDS);
+    inverses::<C::Order, W>(11, C::ROUNDS);
 }
 
-fn inverses<M: Modulus<W>, const W: usize>(seed: u64) {
+fn inverses<M: Modulus<W>, const W: usize>(seed: u64, rounds: usize) {
     let mut dice = Dice::new(seed);
     assert_eq!(invert::<M, W>([0; W]), [0; W]);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let a = dice.residue::<M, W>();
         if a != [0; W] {
             let product = multiply_modulo::<M, W>(a, invert::<M, W>(a));

