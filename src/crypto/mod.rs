@@ -78,7 +78,7 @@ impl TableWidth {
 
 /// The parsed forms. Each constructor pairs a scheme with the one form that serves it.
 enum Material {
-    Hmac(hmac::Secret),
+    Hmac(Box<hmac::Secret>),
     Public(PublicKey),
     /// A key on a curve that has kernels of its own, which know it by its point.
     Weierstrass(PublicKey, weierstrass::Key),
@@ -123,7 +123,7 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError::SecretTooShort`], or [`KeyError::WrongKind`] for a scheme that is not HMAC.
     pub fn hmac(scheme: Scheme, secret: &[u8]) -> Result<Self, KeyError> {
-        let material = Material::Hmac(hmac::Secret::new(scheme, secret)?);
+        let material = Material::Hmac(Box::new(hmac::Secret::new(scheme, secret)?));
         Ok(Self::of(scheme, material))
     }
 

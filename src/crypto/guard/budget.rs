@@ -4,20 +4,21 @@
 use crate::clock;
 use std::time::Duration;
 
-/// Fills as time passes and empties as it is spent.
+/// Fills as time passes and empties as it is spent. What is spent is known only afterwards, so it may fall below
+/// zero, and has to be earned before there is more.
 pub(super) struct Budget {
-    permille: u64,
+    permille: i64,
     last: Duration,
-    left_ns: u64,
+    left_ns: i64,
 }
 
 /// What may be saved up: about sixty checks by the reference, so that a few forgeries now and then are always
 /// confirmed.
-const SAVED_NS_MAX: u64 = 5_000_000;
+const SAVED_NS_MAX: i64 = 5_000_000;
 
 impl Budget {
     /// A full one, that fills by so many thousandths of the time that passes.
-    pub(super) fn new(permille: u64) -> Self {
+    pub(super) fn new(permille: i64) -> Self {
         Self {
             permille,
             last: Duration::ZERO,
@@ -29,7 +30,7 @@ impl Budget {
     pub(super) fn spend<T>(&mut self, work: impl FnOnce() -> T) -> Option<T> {
         let begun = clock::since_boot();
         self.fill(begun);
-        if self.left_ns == 0 {
+        if self.left_ns <= 0 {
             return None;
         }
         let done = work();
@@ -52,8 +53,8 @@ impl Budget {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -70,6 +71,23 @@ mod tests {
         assert_eq!(budget.left_ns, 10_000, "a twentieth");
         budget.fill(Duration::from_secs(200));
         assert_eq!(budget.left_ns, SAVED_NS_MAX);
+    }
+
+    #[test]
+    fn what_was_overdrawn_is_earned_first() {
+        let mut budget = Budget::new(10);
+        budget.fill(Duration::from_secs(1));
+        budget.left_ns = 1;
+        assert!(
+            budget
+                .spend(|| std::thread::sleep(Duration::from_millis(20)))
+                .is_some()
+        );
+        assert!(budget.left_ns < 0);
+        assert!(
+            budget.spend(|| ()).is_none(),
+            "two seconds' earnings are owed"
+        );
     }
 
     #[test]

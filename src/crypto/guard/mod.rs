@@ -51,10 +51,10 @@ const GENUINE_PER_SHADOW: u32 = 64;
 
 /// The part of its time, in thousandths, that a thread may spend on asking the reference about what a kernel
 /// refused. Beyond it a refusal stands as it is: a flood of forgeries must not cost what the kernel saves.
-const CONFIRM_PERMILLE: u64 = 50;
+const CONFIRM_PERMILLE: i64 = 50;
 
 /// The same for signatures found genuine.
-const SHADOW_PERMILLE: u64 = 10;
+const SHADOW_PERMILLE: i64 = 10;
 
 thread_local! {
     static LOCAL: RefCell<Local> = RefCell::new(Local::new(&STATES, own::find));

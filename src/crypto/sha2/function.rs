@@ -47,9 +47,9 @@ impl State<64, 16> for Sha256State {
 
     const NO_DIGEST: Self::Digest = [0; 32];
 
-    // Sixteen lanes take about the time of eight blocks one after the other by the SHA instructions, however
+    // Sixteen lanes take about the time of eleven blocks one after the other by the SHA instructions, however
     // few of the lanes are in use.
-    const LANES_MIN: usize = 8;
+    const LANES_MIN: usize = 12;
 
     fn compress(&mut self, blocks: &[[u8; 64]]) {
         compress256(self, blocks);

@@ -19,6 +19,7 @@ on_every_curve! {
     tables_hold_the_multiples
 }
 
+/// Checks K-01, K-03.
 fn fields_agree_with_the_oracle<C: Tested<W>, const W: usize>() {
     field::<Element<C::Prime, W>, W>(1, C::ROUNDS);
     field::<Element<C::Order, W>, W>(2, C::ROUNDS);
@@ -29,6 +30,7 @@ fn fields_agree_with_the_oracle<C: Tested<W>, const W: usize>() {
 }
 
 #[cfg(target_arch = "x86_64")]
+/// Checks K-03.
 fn vector_fields_agree_with_the_oracle<C: Tested<W>, const W: usize>() {
     use crate::crypto::weierstrass::ifma::Zmm;
     let Some(_cpu) = crate::simd::Avx512Ifma::detect() else {

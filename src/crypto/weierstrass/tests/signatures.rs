@@ -100,6 +100,8 @@ pub(super) fn assert_agreement<C: Tested<W>, const W: usize>(
     }
 }
 
+/// Checks K-04.
+///
 /// Half of these are mutated, each in a place and a way of its own.
 fn every_kernel_agrees_with_the_reference<C: Tested<W>, const W: usize>() {
     let keys = [8, 8, 8].map(Key::new::<C>);
@@ -206,6 +208,8 @@ fn edges_are_judged_as_the_reference_does<C: Tested<W>, const W: usize>() {
     assert_agreement::<C, W>(&cases, &expected);
 }
 
+/// Checks K-04.
+///
 /// Every lane of every batch size holds good, bad and garbage, beside every kind of neighbour.
 fn neighbours_do_not_matter<C: Tested<W>, const W: usize>() {
     let keys = [8, 8].map(Key::new::<C>);

@@ -18,7 +18,7 @@ struct Vector<const W: usize> {
     expected: Finding,
 }
 
-/// Checks V-22. Among the vectors are an x of `r + n`, sums that are infinity or need a doubling, and numbers
+/// Checks V-22, K-05. Among the vectors are an x of `r + n`, sums that are infinity or need a doubling, and numbers
 /// that are out of range. The kernel's own finding is looked at, before anything is confirmed; only where
 /// both sums are the same point may it be left undecided.
 fn every_vector_in_every_lane<C: Tested<W>, const W: usize>() {
