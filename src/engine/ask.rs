@@ -11,7 +11,7 @@ use super::worker::Mail;
 use crate::cache::Digest;
 use crate::clock::{self, Now};
 use crate::verdict::{Unavailable, Verdict};
-use crate::verify::{self, Question, Records, Want};
+use crate::verify::{self, Question, Records};
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use std::cell::RefCell;
@@ -120,15 +120,20 @@ fn look_up(
         look_up(question, &shared.digest_key.digest(question));
     } else {
         for tokens in call.tokens.chunks(WINDOW) {
-            let mut questions = [NO_QUESTION; WINDOW];
-            let questions = &mut questions[..tokens.len()];
-            for (place, token) in questions.iter_mut().zip(tokens) {
-                *place = question(call, records, token);
+            let mut texts: [&[u8]; WINDOW] = [&[]; WINDOW];
+            let texts = &mut texts[..tokens.len()];
+            for (text, token) in texts.iter_mut().zip(tokens) {
+                *text = question(call, records, token).token;
             }
-            shared.digest_key.digest_many(questions, digests);
+            shared.digest_key.digest_many(call.policy, texts, digests);
             shared.cache.approach(digests);
-            for (question, digest) in questions.iter().zip(digests.iter()) {
-                look_up(*question, digest);
+            for (token, digest) in texts.iter().zip(digests.iter()) {
+                let question = Question {
+                    token,
+                    policy: call.policy,
+                    want: &call.want,
+                };
+                look_up(question, digest);
             }
         }
     }
@@ -140,12 +145,6 @@ fn look_up(
         shared.metrics.cache_misses.inc_by(missed);
     }
 }
-
-const NO_QUESTION: Question<'static> = Question {
-    token: &[],
-    policy: verify::PolicyId::DEFAULT,
-    want: &Want::Verdict,
-};
 
 /// A token that no issuer would accept for its length is not worth its digest: the empty token stands in,
 /// which is never in the cache.

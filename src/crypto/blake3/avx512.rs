@@ -36,21 +36,29 @@ fn compress(secret: &[u8; 32], chunks: &[Chunk<'_>; LANES]) -> [[u8; 32]; LANES]
     let mut value: [__m512i; 8] =
         std::array::from_fn(|word| _mm512_set1_epi32(i32::from_le_bytes(key[word])));
     let counters = column(|lane| chunks[lane].counter as i32);
-    let bytes = column(|lane| chunks[lane].bytes() as i32);
+    let bytes = column(|lane| chunks[lane].body.len() as i32);
     let end_flags = column(|lane| match chunks[lane].is_root {
         true => CHUNK_END | ROOT,
         false => CHUNK_END,
     });
-    let longest = chunks.iter().map(Chunk::bytes).max().unwrap_or(0);
-    for index in 0..longest.div_ceil(BLOCK_BYTES) {
+    let longest = chunks
+        .iter()
+        .map(|chunk| chunk.body.len())
+        .max()
+        .unwrap_or(0);
+    // An empty chunk too has a block.
+    for index in 0..longest.div_ceil(BLOCK_BYTES).max(1) {
         let mut rows = [_mm512_setzero_si512(); LANES];
         for (row, chunk) in rows.iter_mut().zip(chunks) {
-            *row = load_block(chunk, index);
+            *row = load(chunk.body, index * BLOCK_BYTES);
         }
         let before = _mm512_set1_epi32((index * BLOCK_BYTES) as i32);
         let block = _mm512_set1_epi32(BLOCK_BYTES as i32);
         let left = _mm512_sub_epi32(bytes, before);
-        let working = _mm512_cmpgt_epi32_mask(left, _mm512_setzero_si512());
+        let working = match index {
+            0 => __mmask16::MAX,
+            _ => _mm512_cmpgt_epi32_mask(left, _mm512_setzero_si512()),
+        };
         let ending = _mm512_cmple_epi32_mask(left, block);
         let flags = _mm512_set1_epi32(match index {
             0 => KEYED_HASH | CHUNK_START,
@@ -123,22 +131,6 @@ fn rounds(mut v: [__m512i; 16], m: &[__m512i; 16]) -> [__m512i; 16] {
     round!(9 14 11 5 8 12 15 1 13 3 0 10 2 6 4 7);
     round!(11 15 5 0 1 9 8 6 14 10 2 12 3 4 7 13);
     v
-}
-
-/// The block of a chunk at an index, filled up with zeros: nothing but zeros past its end.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn load_block(chunk: &Chunk<'_>, index: usize) -> __m512i {
-    let start = index * BLOCK_BYTES;
-    match chunk.prefix {
-        None => load(chunk.body, start),
-        Some(prefix) if index == 0 => {
-            // The prefix moves into the lowest of eight words, and the highest out.
-            let prefix = _mm512_set1_epi64(i64::from_le_bytes(prefix));
-            _mm512_alignr_epi64::<7>(load(chunk.body, 0), prefix)
-        }
-        Some(prefix) => load(chunk.body, start - prefix.len()),
-    }
 }
 
 /// Up to 64 bytes from `start`, filled up with zeros.

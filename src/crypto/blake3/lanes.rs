@@ -17,20 +17,16 @@ pub(super) const LANES_MIN: usize = 4;
 /// Bytes that one call of the compression function takes.
 pub(super) const BLOCK_BYTES: usize = 64;
 
-/// Bytes that come before each message.
-const PREFIX_BYTES: usize = 8;
-
 /// Bytes of a leaf of the tree (BLAKE3 paper §2.1).
 const CHUNK_BYTES: usize = 1024;
 
 /// Blocks of a whole chunk.
 const CHUNK_BLOCKS: usize = CHUNK_BYTES / BLOCK_BYTES;
 
-/// A leaf of one message's tree: the bytes `prefix || body`.
+/// A leaf of one message's tree.
 #[derive(Clone, Copy)]
 pub(super) struct Chunk<'a> {
-    /// What the message begins with, in its first chunk.
-    pub(super) prefix: Option<[u8; PREFIX_BYTES]>,
+    /// At most 1024 bytes.
     pub(super) body: &'a [u8],
     /// How many chunks of the message come before.
     pub(super) counter: u32,
@@ -39,11 +35,10 @@ pub(super) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    fn new(prefix: [u8; PREFIX_BYTES], message: &'a [u8], counter: usize) -> Self {
-        let end = (CHUNK_BYTES * (counter + 1) - PREFIX_BYTES).min(message.len());
-        let start = (CHUNK_BYTES * counter).saturating_sub(PREFIX_BYTES);
+    fn new(message: &'a [u8], counter: usize) -> Self {
+        let start = CHUNK_BYTES * counter;
+        let end = (start + CHUNK_BYTES).min(message.len());
         Self {
-            prefix: (counter == 0).then_some(prefix),
             body: &message[start..end],
             // It would take four TiB to have more: no machine holds such a message.
             counter: counter as u32,
@@ -51,16 +46,10 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// How many bytes it has, 1 to 1024.
-    pub(super) fn bytes(&self) -> usize {
-        self.prefix.map_or(0, |_| PREFIX_BYTES) + self.body.len()
-    }
-
     /// Its chaining value, or the digest where the chunk is the whole message, by the plain crate.
     fn value(&self, secret: &[u8; 32]) -> [u8; 32] {
         let mut hasher = Hasher::new_keyed(secret);
         hasher.set_input_offset(u64::from(self.counter) * CHUNK_BYTES as u64);
-        hasher.update(self.prefix.as_ref().map_or(&[], |prefix| prefix));
         hasher.update(self.body);
         if self.is_root {
             hasher.finalize().into()
@@ -82,17 +71,14 @@ struct Job {
 pub(super) fn digest_side_by_side(
     cpu: Avx512,
     secret: &[u8; 32],
-    messages: &[([u8; PREFIX_BYTES], &[u8])],
+    messages: &[&[u8]],
     digests: &mut Vec<[u8; 32]>,
 ) {
     let jobs = jobs_longest_first(messages);
     // First the values of all chunks, a message's side by side.
     digests.resize(jobs.len(), [0; 32]);
     for group in jobs.chunks(LANES) {
-        let chunk = |job: &Job| {
-            let (prefix, message) = messages[job.message];
-            Chunk::new(prefix, message, job.counter)
-        };
+        let chunk = |job: &Job| Chunk::new(messages[job.message], job.counter);
         if group.len() < LANES_MIN {
             for job in group {
                 digests[job.place] = chunk(job).value(secret);
@@ -108,7 +94,7 @@ pub(super) fn digest_side_by_side(
     }
     // Then each message's values become its digest. Those still to be read never lie before it.
     let mut start = 0;
-    for (at, (_, message)) in messages.iter().enumerate() {
+    for (at, message) in messages.iter().enumerate() {
         let end = start + chunk_count(message);
         digests[at] = root(secret, &mut digests[start..end]);
         start = end;
@@ -117,11 +103,11 @@ pub(super) fn digest_side_by_side(
 }
 
 /// All chunks of all messages, sorted by their count of blocks, so that lanes end together.
-fn jobs_longest_first(messages: &[([u8; PREFIX_BYTES], &[u8])]) -> Vec<Job> {
+fn jobs_longest_first(messages: &[&[u8]]) -> Vec<Job> {
     // There are but sixteen counts: one pass over the messages tells where the chunks of each begin, and
     // another puts them there.
     let mut starts = [0; CHUNK_BLOCKS + 1];
-    for (_, message) in messages {
+    for message in messages {
         starts[CHUNK_BLOCKS] += chunk_count(message) - 1;
         starts[last_blocks(message)] += 1;
     }
@@ -131,7 +117,7 @@ fn jobs_longest_first(messages: &[([u8; PREFIX_BYTES], &[u8])]) -> Vec<Job> {
     }
     let mut jobs = vec![Job::default(); total];
     let mut place = 0;
-    for (index, (_, message)) in messages.iter().enumerate() {
+    for (index, message) in messages.iter().enumerate() {
         let last = chunk_count(message) - 1;
         for counter in 0..=last {
             let blocks = match counter == last {
@@ -150,15 +136,15 @@ fn jobs_longest_first(messages: &[([u8; PREFIX_BYTES], &[u8])]) -> Vec<Job> {
     jobs
 }
 
-/// How many chunks a message makes with its prefix: at least one, as the prefix is not empty.
+/// How many chunks a message makes: at least one.
 fn chunk_count(message: &[u8]) -> usize {
-    (PREFIX_BYTES + message.len()).div_ceil(CHUNK_BYTES)
+    message.len().div_ceil(CHUNK_BYTES).max(1)
 }
 
-/// How many blocks the last chunk of a message has.
+/// How many blocks the last chunk of a message has: at least one.
 fn last_blocks(message: &[u8]) -> usize {
     let before = (chunk_count(message) - 1) * CHUNK_BYTES;
-    (PREFIX_BYTES + message.len() - before).div_ceil(BLOCK_BYTES)
+    (message.len() - before).div_ceil(BLOCK_BYTES).max(1)
 }
 
 /// The digest of a message from the values of its chunks. Joining neighbours level by level, with an odd one

@@ -13,7 +13,6 @@ mod avx512;
 mod lanes;
 
 use crate::simd::Avx512;
-use ::blake3::Hasher;
 use zeroize::Zeroize;
 
 /// A key, and the lanes of this CPU.
@@ -39,27 +38,26 @@ impl KeyedBlake3 {
         }
     }
 
-    /// The keyed hash of `prefix || message`: a few fixed bytes say what the message is, without a copy of it.
+    /// Another key, for another kind of message: the keyed hash of what names the kind.
     #[must_use]
-    pub fn digest_with(&self, prefix: [u8; 8], message: &[u8]) -> [u8; 32] {
-        let mut hasher = Hasher::new_keyed(&self.secret);
-        hasher.update(&prefix).update(message);
-        hasher.finalize().into()
+    pub fn for_kind(&self, kind: &[u8]) -> Self {
+        Self::with_lanes(&self.digest(kind), self.lanes)
     }
 
-    /// [`Self::digest_with`] of each prefix and message, in lanes where the CPU has them. What `digests` held
-    /// before is cleared.
-    pub fn digest_many_with(&self, messages: &[([u8; 8], &[u8])], digests: &mut Vec<[u8; 32]>) {
+    /// The keyed hash of a message.
+    #[must_use]
+    pub fn digest(&self, message: &[u8]) -> [u8; 32] {
+        ::blake3::keyed_hash(&self.secret, message).into()
+    }
+
+    /// [`Self::digest`] of each message, in lanes where the CPU has them. What `digests` held before is cleared.
+    pub fn digest_many(&self, messages: &[&[u8]], digests: &mut Vec<[u8; 32]>) {
         digests.clear();
         match self.lanes {
             Some(cpu) if messages.len() >= lanes::LANES_MIN => {
                 lanes::digest_side_by_side(cpu, &self.secret, messages, digests);
             }
-            _ => digests.extend(
-                messages
-                    .iter()
-                    .map(|&(prefix, message)| self.digest_with(prefix, message)),
-            ),
+            _ => digests.extend(messages.iter().map(|message| self.digest(message))),
         }
     }
 }
