@@ -10,8 +10,30 @@ help: ## List these targets
 run: ## Build and start `jotd dev`: embedded defaults, a printed token, a line that verifies it
 	$(CARGO) run --quiet --release --bin jotd -- dev
 
-test: check ## Install what the tests need, then format, lints, unit, integration and doc tests
+test: check ## Install what the tests need, then format, lints, unit, integration and doc tests, and the tests of each tier
 	$(CARGO) test --workspace --quiet
+	@$(MAKE) --no-print-directory test-tiers TIERS='aws-lc portable'
+
+# A tier is what JOTD_KERNELS says: the fastest kernels that may be used. The kernels' own tests name their kernel, so
+# they are the same under each, and run once.
+TIERS ?= aws-lc portable ifma
+OF_ONE_KERNEL = crypto::weierstrass crypto::ed25519 crypto::rsa crypto::sha2 crypto::blake3
+
+test-tiers: ## The tests with each tier of kernels as the ceiling (TIERS='aws-lc portable ifma')
+	@for tier in $(TIERS); do \
+		echo "# JOTD_KERNELS=$$tier"; \
+		JOTD_KERNELS=$$tier $(CARGO) test --workspace --quiet --lib --bins --tests -- \
+			$(addprefix --skip ,$(OF_ONE_KERNEL)) || exit; \
+	done
+
+# By itself 10^8 signatures and 10^10 field operations, which take hours; a smaller SOAK is a shorter one.
+SOAK ?= 1000
+SEED ?= $(shell od -An -N7 -tu8 /dev/urandom | tr -d ' ')
+
+soak: ## The kernels against aws-lc-rs and each other, SOAK times as long; SEED=… replays
+	@echo "# make soak SOAK=$(SOAK) SEED=$(SEED)"
+	JOTD_SOAK=$(SOAK) JOTD_SEED=$(SEED) $(CARGO) test --profile soak --lib -- --nocapture \
+		every_kernel_agrees_with_the_reference long_chains_end_alike
 
 check: tools ## Formatting, clippy with warnings as errors
 	$(CARGO) fmt --all --check

@@ -558,7 +558,7 @@ fn bench_prints_one_line_a_measurement_with_the_contract_s_members() {
     let mut named = Vec::new();
     for line in &lines {
         let text = |name: &str| line[name].as_str().expect("a name").to_owned();
-        let kernels = ["aws-lc", "portable", "avx512", "ifma"];
+        let kernels = ["aws-lc", "portable", "ifma"];
         assert!(kernels.contains(&text("kernel").as_str()), "{line}");
         named.push((text("alg"), line["batch"].as_u64()));
         assert_eq!(line["keys"], 2);
@@ -572,8 +572,11 @@ fn bench_prints_one_line_a_measurement_with_the_contract_s_members() {
         assert!(named.contains(&measured), "{measured:?} in {named:?}");
     }
     let last = said.stdout.lines().last().expect("a line");
-    let members = r#"{"alg":"EdDSA","kernel":"aws-lc","batch":8,"keys":2,"per_second":"#;
-    assert!(last.starts_with(members), "{last}");
+    let (first, rest) = (
+        r#"{"alg":"EdDSA","kernel":""#,
+        r#","batch":8,"keys":2,"per_second":"#,
+    );
+    assert!(last.starts_with(first) && last.contains(rest), "{last}");
 
     let table = bench.run(&["bench", "--quick", "--alg", "HS256", "--end-to-end"]);
     assert!(table.stdout.contains("pipeline"), "{}", table.stdout);

@@ -169,8 +169,8 @@ const ITEMS: &[Item] = &[
     ),
     (
         "K-02",
-        "kernels: arithmetic exhausted over small primes",
-        Some("field code that is generic over the size of its prime (`docs/SOUNDNESS.md`)"),
+        "kernels: formulas exhausted over small primes",
+        None,
     ),
     (
         "K-03",

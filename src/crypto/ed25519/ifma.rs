@@ -33,6 +33,19 @@ fn verify_entry(
     room.verify(base, claims, findings);
 }
 
+/// The ends of chains of field operations.
+#[cfg(test)]
+pub(super) fn chain(_: Avx512Ifma, x: &[Words; 8], y: &[Words; 8]) -> [Words; 8] {
+    // SAFETY: the witness says that the instructions exist.
+    unsafe { chain_entry(x, y) }
+}
+
+#[cfg(test)]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,bmi2")]
+fn chain_entry(x: &[Words; 8], y: &[Words; 8]) -> [Words; 8] {
+    super::tests::chains::chain::<Product<Zmm>>(x, y)
+}
+
 /// An intrinsic, under the witness of the entry.
 macro_rules! vector {
     ($call:expr) => {

@@ -2,6 +2,8 @@
 
 mod batches;
 mod keys;
+pub(in crate::crypto) mod soak;
+pub(in crate::crypto) mod toy;
 mod wycheproof;
 
 use super::{Check, Outcome, VerifyingKey, verify_batch};

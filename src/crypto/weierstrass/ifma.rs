@@ -43,6 +43,33 @@ fn verify_entry<C: Curve<W>, const W: usize>(
         .verify(generator, claims, order, findings);
 }
 
+/// The ends of chains of field operations, of coordinates or of scalars.
+#[cfg(test)]
+pub(super) fn chain<C: Curve<W>, const W: usize>(
+    _: Avx512Ifma,
+    x: &[[u64; W]; 8],
+    y: &[[u64; W]; 8],
+    of_order: bool,
+) -> [[u64; W]; 8] {
+    // SAFETY: the witness says that the instructions exist.
+    unsafe { chain_entry::<C, W>(x, y, of_order) }
+}
+
+#[cfg(test)]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,bmi2")]
+fn chain_entry<C: Curve<W>, const W: usize>(
+    x: &[[u64; W]; 8],
+    y: &[[u64; W]; 8],
+    of_order: bool,
+) -> [[u64; W]; 8] {
+    use super::tests::chains::{chain, sums};
+    if of_order {
+        sums::<C::Scalars<Zmm>, W>(x, y)
+    } else {
+        chain::<C::Coordinates<Zmm>, W>(x, y)
+    }
+}
+
 /// An intrinsic, under the witness of the entry.
 macro_rules! vector {
     ($call:expr) => {

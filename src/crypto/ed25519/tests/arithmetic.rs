@@ -33,7 +33,8 @@ fn vector_fields_agree_with_the_oracle() {
 }
 
 /// A factor of each lane's number.
-fn gathered<F: Field>(numbers: &[Words; 8]) -> F::Factor {
+#[inline(always)]
+pub(super) fn gathered<F: Field>(numbers: &[Words; 8]) -> F::Factor {
     let entries = numbers.map(|number| Entry {
         difference: number,
         sum: number,
@@ -42,7 +43,8 @@ fn gathered<F: Field>(numbers: &[Words; 8]) -> F::Factor {
     F::load(entries.each_ref(), 0).product
 }
 
-fn scattered<F: Field>(factor: F::Factor) -> [Words; 8] {
+#[inline(always)]
+pub(super) fn scattered<F: Field>(factor: F::Factor) -> [Words; 8] {
     let words = F::words(factor).map(Lanes::to_array);
     std::array::from_fn(|lane| words.map(|word| word[lane]))
 }

@@ -2,10 +2,12 @@
 //! write into them.
 
 mod arithmetic;
+pub(super) mod chains;
 mod hostile;
 mod keys;
 mod runs;
 mod signatures;
+mod toy;
 mod wycheproof;
 
 use super::lanes::Words;

@@ -21,9 +21,11 @@ macro_rules! on_every_curve {
 }
 
 mod arithmetic;
+pub(super) mod chains;
 mod exceptional;
 mod runs;
 mod signatures;
+mod toy;
 mod wycheproof;
 
 use super::curve::Curve;
@@ -55,6 +57,9 @@ pub(super) trait Tested<const W: usize>: Curve<W> {
 
     /// How many random signatures are held against the reference, which is slow for some.
     const CASES: usize;
+
+    /// How many operations in each of its fields, by words and by limbs alike, are held against each other.
+    const CHAIN_OPERATIONS: usize;
 }
 
 impl Tested<4> for P256 {
@@ -65,7 +70,8 @@ impl Tested<4> for P256 {
     const AGREEMENT: Option<&'static agreement::Algorithm> = Some(&agreement::ECDH_P256);
     const VECTORS: (TestName, usize) = (TestName::EcdsaSecp256r1Sha256P1363, 262);
     const ROUNDS: usize = 2_000;
-    const CASES: usize = 20_000;
+    const CASES: usize = 62_000;
+    const CHAIN_OPERATIONS: usize = 24_000_000;
 }
 
 impl Tested<6> for P384 {
@@ -76,7 +82,8 @@ impl Tested<6> for P384 {
     const AGREEMENT: Option<&'static agreement::Algorithm> = Some(&agreement::ECDH_P384);
     const VECTORS: (TestName, usize) = (TestName::EcdsaSecp384r1Sha384P1363, 280);
     const ROUNDS: usize = 500;
-    const CASES: usize = 1_500;
+    const CASES: usize = 3_000;
+    const CHAIN_OPERATIONS: usize = 4_000_000;
 }
 
 impl Tested<4> for Secp256k1 {
@@ -87,7 +94,8 @@ impl Tested<4> for Secp256k1 {
     const AGREEMENT: Option<&'static agreement::Algorithm> = None;
     const VECTORS: (TestName, usize) = (TestName::EcdsaSecp256k1Sha256P1363, 252);
     const ROUNDS: usize = 1_000;
-    const CASES: usize = 3_000;
+    const CASES: usize = 4_000;
+    const CHAIN_OPERATIONS: usize = 12_000_000;
 }
 
 /// The number that a signature of the curve is made for.
