@@ -1,0 +1,20 @@
+//! What was revoked: orders, the records they become, and the register that holds every record.
+//!
+//! Records only ever grow and merge, so that repetition, reordering, loss and repair do no harm; there is no way to
+//! take one back. The room never fetches, stores or sends one: logs are upstream's work. It names nobody: a record
+//! holds a keyed hash of who is meant.
+#![forbid(unsafe_code)]
+
+mod id_key;
+mod members;
+mod order;
+mod record;
+mod register;
+mod standing;
+
+pub use id_key::{IdKey, TenantIds};
+pub use members::{Member, Members};
+pub use order::{Issued, ORDER_BYTES_MAX, ORDER_VALUE_BYTES_MAX, Order, OrderFault};
+pub use record::{Record, RecordError, RecordKey, TenantTag};
+pub use register::{Merged, Options, Register, TENANT_RECORDS_DEFAULT};
+pub use standing::{Freshness, Staleness, Standing, State};
