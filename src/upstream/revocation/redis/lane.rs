@@ -6,7 +6,7 @@ use super::wire::{Ask, Millis};
 
 /// First and longest pause before a connection is tried again.
 const PAUSE_MS_MIN: u64 = 20;
-const PAUSE_MS_MAX: u64 = 2_000;
+pub(crate) const PAUSE_MS_MAX: u64 = 1_000;
 
 /// What a machine wants of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

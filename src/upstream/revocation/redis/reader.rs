@@ -136,7 +136,9 @@ impl Reader {
             (Ok(Reply::Page { next, records, unreadable }), Phase::Scanning { head, held }) => {
                 self.scanned(next, records, unreadable, head, held, now)
             }
-            (Ok(Reply::Entries(entries)), Phase::Following) => self.followed(&entries, sent_at, now),
+            (Ok(Reply::Entries { entries, look }), Phase::Following) => {
+                self.followed(&entries, &look, sent_at, now)
+            },
             _ => self.disconnected(),
         }
     }
@@ -191,10 +193,10 @@ impl Reader {
         let is_new_to_us = look.head.at.epoch != self.epoch_max;
         self.epoch_max = self.epoch_max.max(look.head.at.epoch);
         self.lane.is_well();
-        self.is_behind = false;
         match self.cursor {
             Some(cursor) if cursor == look.head => {
                 self.at_end = Some(sent_at);
+                self.is_behind = false;
                 self.phase = Phase::Following;
                 vec![self.read(cursor, self.timing.block_ms, now)]
             }
@@ -223,6 +225,7 @@ impl Reader {
         self.cursor = None;
         self.at_end = None;
         self.is_unreadable = false;
+        self.is_behind = false;
         let held = Held::new();
         self.phase = Phase::Scanning { head, held };
         Act::Wire(self.lane.ask(Ask::Page { cursor: 0 }, now))
@@ -272,21 +275,27 @@ impl Reader {
         acts
     }
 
-    fn followed(&mut self, entries: &[Entry], sent_at: Millis, now: Millis) -> Vec<Act> {
+    fn followed(
+        &mut self,
+        entries: &[Entry],
+        look: &Look,
+        sent_at: Millis,
+        now: Millis,
+    ) -> Vec<Act> {
         let Some(mut cursor) = self.cursor else {
             return self.disconnected();
         };
-        if entries.is_empty() && self.at_end.is_some() && !self.timing.errs(Mutant::TrustsItsCursor) {
-            // Nothing in all that time, not even a sign of life: is there still what there was?
-            return vec![self.look(now)];
-        }
-        let mut acts = Vec::new();
+        // A replica lags, and a primary of another history knows nothing of this one's end.
+        let is_rightful = self.timing.errs(Mutant::TrustsItsCursor)
+            || (look.is_primary && look.is_intact && look.head.at.epoch >= self.epoch_max);
         let mut records = Vec::new();
         // There was more, and nothing comes: it has been taken away.
-        let mut has_gap = entries.is_empty() && self.is_behind;
-        self.is_behind = false;
+        let mut has_gap = entries.is_empty() && self.is_behind && is_rightful;
+        let was_fresh_at = self.fresh_at;
         for entry in entries {
-            if !cursor.is_followed_by(entry) && !self.timing.errs(Mutant::IgnoresGaps) {
+            let is_checked = !self.timing.errs(Mutant::IgnoresGaps)
+                && !self.timing.errs(Mutant::TrustsItsCursor);
+            if is_checked && !cursor.is_followed_by(entry) {
                 has_gap = true;
                 break;
             }
@@ -298,25 +307,26 @@ impl Reader {
             }
             cursor = entry.cursor;
         }
-        if !records.is_empty() {
-            acts.push(Act::Apply(records));
-        }
         self.epoch_max = self.epoch_max.max(cursor.at.epoch);
         self.cursor = Some(cursor);
-        acts.push(Act::Reached(cursor));
+        let mut acts = vec![Act::Apply(records), Act::Reached(cursor)];
         if has_gap {
             self.counts.gaps += 1;
             // A scan brings what was missed; the position is worth nothing any more.
             self.cursor = None;
             acts.push(Act::Broken);
+        }
+        if has_gap || !is_rightful {
+            self.fresh_at = was_fresh_at;
             acts.push(self.look(now));
             return acts;
         }
-        let mut block_ms = 0;
-        if entries.len() < super::READ_ENTRIES_MAX {
+        let is_at_end = cursor == look.head || self.timing.errs(Mutant::TrustsItsCursor);
+        if is_at_end {
             self.at_end = Some(sent_at);
-            block_ms = self.timing.block_ms;
         }
+        self.is_behind = !is_at_end;
+        let block_ms = if is_at_end { self.timing.block_ms } else { 0 };
         self.phase = Phase::Following;
         acts.push(self.read(cursor, block_ms, now));
         acts
@@ -327,6 +337,8 @@ impl Reader {
     fn renew(&mut self, sent_at: Millis, now: Millis) {
         let since = if self.timing.errs(Mutant::LeaseFromReceipt) {
             Some(now)
+        } else if self.timing.errs(Mutant::LeaseFromSend) {
+            Some(sent_at)
         } else {
             self.at_end.filter(|at_end| *at_end <= sent_at)
         };
@@ -336,7 +348,9 @@ impl Reader {
     }
 
     fn settle(&mut self, now: Millis) {
-        self.settled_at = now + self.timing.settle_ms;
+        if !self.timing.errs(Mutant::NeverSettles) {
+            self.settled_at = now + self.timing.settle_ms;
+        }
     }
 
     fn look(&mut self, now: Millis) -> Act {

@@ -74,6 +74,8 @@ pub(crate) enum Mutant {
     NeverRepairs,
     /// What was written and then lost with an epoch is forgotten.
     ForgetsUnseen,
-    /// The tail of the log is taken up at the end of the scan, not where it stood before.
-    ScansThenLooks,
+    /// The lease runs from when the read was sent that brought the sign of life.
+    LeaseFromSend,
+    /// A new history is believed to be complete at once.
+    NeverSettles,
 }

@@ -102,7 +102,11 @@ pub(crate) enum Reply {
         records: Vec<Record>,
         unreadable: usize,
     },
-    Entries(Vec<Entry>),
+    /// With where the log stood after they had been read, and on what kind of server.
+    Entries {
+        entries: Vec<Entry>,
+        look: Look,
+    },
     Written {
         last: Position,
         is_durable: bool,
