@@ -11,11 +11,13 @@ use super::writer::{Deed, OrderId, Outcome, Writer};
 use crate::revocation::Record;
 
 /// All that this host knows to be revoked.
-pub(crate) trait Known {
+pub trait Known {
     /// Takes these in, so that no verdict that is decided from now on misses them.
     fn learn(&mut self, records: &[Record]);
     /// All of it. What is learnt meanwhile may be missing.
     fn each(&self, see: &mut dyn FnMut(Record));
+    /// How the logs stand, from now on.
+    fn stand(&self, view: &super::View);
 }
 
 /// Which of a log's three connections: a blocking read, a `WAIT` and a scan would hold each other up.
@@ -39,7 +41,7 @@ pub struct Standing {
     /// That of as many logs as a quorum of readers needs.
     pub state: LogState,
     /// When, in milliseconds since boot, all that was accepted had surely been applied.
-    pub fresh_at_ms: Option<Millis>,
+    pub fresh_at_ms: Option<u64>,
 }
 
 /// One log, for metrics.

@@ -25,6 +25,8 @@ impl Known for Memory {
         }
     }
 
+    fn stand(&self, _: &super::super::View) {}
+
     fn each(&self, see: &mut dyn FnMut(Record)) {
         for (key, (before, until)) in &self.0 {
             see(Record {
@@ -108,7 +110,8 @@ pub(super) struct World {
     serial: u64,
     /// All that was ever ordered.
     pub(super) ordered: Memory,
-    orders: BTreeMap<OrderId, (Record, bool)>,
+    /// With who took it, and whether it has been answered.
+    orders: BTreeMap<OrderId, (usize, Record, bool)>,
     pub(super) accepted: Vec<(Millis, Record)>,
     pub(super) pending: usize,
     /// Whether to tell what happens.
@@ -195,7 +198,7 @@ impl World {
         let id = self.serial;
         let now = self.clock(daemon);
         self.ordered.learn(&[record]);
-        self.orders.insert(id, (record, false));
+        self.orders.insert(id, (daemon, record, false));
         let at = &mut self.daemons[daemon];
         at.disk.0.learn(&[record]);
         at.known.learn(&[record]);
@@ -206,7 +209,7 @@ impl World {
     pub(super) fn crash(&mut self, daemon: usize) {
         self.daemons[daemon].is_up = false;
         self.daemons[daemon].links.clear();
-        self.orders.retain(|_, (_, is_answered)| *is_answered);
+        self.orders.retain(|_, (by, _, is_answered)| *is_answered || *by != daemon);
     }
 
     pub(super) fn start(&mut self, daemon: usize) {
@@ -484,7 +487,7 @@ impl World {
 
     /// I4: one answer, and only one.
     fn answered(&mut self, id: OrderId, outcome: &Outcome) {
-        let (record, is_answered) = self.orders.get_mut(&id).expect("an answer to an order");
+        let (_, record, is_answered) = self.orders.get_mut(&id).expect("an answer to an order");
         assert!(!*is_answered, "I4: answered twice");
         *is_answered = true;
         if outcome.is_accepted {
@@ -496,7 +499,7 @@ impl World {
     }
 
     pub(super) fn unanswered(&self) -> usize {
-        self.orders.values().filter(|(_, is_answered)| !is_answered).count()
+        self.orders.values().filter(|(.., is_answered)| !is_answered).count()
     }
 
     fn send_back(&mut self, call: Call, reply: Result<Reply, Fault>) {
