@@ -311,7 +311,12 @@ impl Reader {
         self.cursor = Some(cursor);
         let mut acts = vec![Act::Apply(records), Act::Reached(cursor)];
         if has_gap {
-            self.counts.gaps += 1;
+            // A history that does not go on where ours ends has lost what we read, and maybe more.
+            if entries.iter().any(|entry| matches!(entry.content, Content::Opened(_))) {
+                self.counts.histories_lost += 1;
+            } else {
+                self.counts.gaps += 1;
+            }
             // A scan brings what was missed; the position is worth nothing any more.
             self.cursor = None;
             acts.push(Act::Broken);
