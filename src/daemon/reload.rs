@@ -99,6 +99,7 @@ impl Reloader {
             listen: current.listen.clone(),
             limits: current.limits.clone(),
             log: current.log,
+            revocation: current.revocation.clone(),
             ..next
         };
         Ok(done)
@@ -137,6 +138,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             ),
         ),
         ("log", same(&old.log, &new.log)),
+        ("revocation", same(&old.revocation, &new.revocation)),
     ]
     .into_iter()
     .filter_map(|(section, is_same)| (!is_same).then_some(section))

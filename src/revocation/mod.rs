@@ -16,7 +16,7 @@ mod standing;
 pub use id_key::{IdKey, TenantIds};
 pub use members::{Member, Members};
 pub use order::{Issued, ORDER_BYTES_MAX, ORDER_VALUE_BYTES_MAX, Order, OrderFault};
-pub use receipt::{Guarantee, NotTaken, Position, Progress, Receipt, Wait};
+pub use receipt::{Arrival, Guarantee, NotTaken, Position, Progress, Receipt, Wait, kind_of};
 pub use record::{Record, RecordError, RecordKey, TenantTag};
 pub use register::{Merged, Options, Register, TENANT_RECORDS_DEFAULT};
 pub use standing::{Freshness, Staleness, Standing, State};

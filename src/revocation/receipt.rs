@@ -1,5 +1,7 @@
-//! What whoever gave an order is told: how safe it is, and where it stands.
+//! What is told of orders: to whoever gave one, how safe it is and where it stands; to whoever watches, that it
+//! arrived.
 
+use super::{Members, Record};
 use std::sync::Arc;
 
 /// How long the giver of an order waits.
@@ -63,6 +65,17 @@ pub struct Receipt {
     pub revision: u64,
 }
 
+/// Records that were taken in together.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// When, in seconds since the epoch.
+    pub at: i64,
+    /// The revision in which all of them are known.
+    pub revision: u64,
+    /// The records.
+    pub records: Arc<[Record]>,
+}
+
 /// Why an order was not taken. It has no effect then, now or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
@@ -115,5 +128,16 @@ impl Guarantee {
                 format!("synced to this host's disk, held by {held} of {of} logs ({quorum} wanted)")
             }
         }
+    }
+}
+
+/// The kind of an order, in one word of a closed set.
+#[must_use]
+pub fn kind_of(members: Members) -> &'static str {
+    let mut named = members.iter();
+    match (named.next(), named.next()) {
+        (None, _) => "tenant",
+        (Some(member), None) => member.name(),
+        (Some(_), Some(_)) => "several",
     }
 }

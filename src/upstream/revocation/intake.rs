@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::metrics::{Metrics, RevocationLabels, StateLabels};
-use crate::revocation::{Members, Merged, Record, Register, State};
+use crate::revocation::{Arrival, Merged, Record, Register, State, kind_of};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -16,17 +16,6 @@ pub struct Intake {
     clock: Clock,
     metrics: Arc<Metrics>,
     arrivals: broadcast::Sender<Arrival>,
-}
-
-/// Records that were taken in together.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// When, in seconds since the epoch.
-    pub at: i64,
-    /// The revision in which all of them are known.
-    pub revision: u64,
-    /// The records.
-    pub records: Arc<[Record]>,
 }
 
 impl Intake {
@@ -116,16 +105,5 @@ impl Intake {
 impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Intake({:?})", self.register)
-    }
-}
-
-/// The kind of an order, in one word of a closed set.
-#[must_use]
-pub fn kind_of(members: Members) -> &'static str {
-    let mut named = members.iter();
-    match (named.next(), named.next()) {
-        (None, _) => "tenant",
-        (Some(member), None) => member.name(),
-        (Some(_), Some(_)) => "several",
     }
 }

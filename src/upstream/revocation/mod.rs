@@ -13,5 +13,5 @@ mod journal;
 mod tests;
 
 pub use desk::{Desk, Submission};
-pub use intake::{Arrival, Intake, kind_of};
+pub use intake::Intake;
 pub use journal::{Compacted, Compaction, Journal, JournalError, Repair, salvage};
