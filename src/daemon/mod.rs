@@ -155,6 +155,9 @@ impl Daemon {
             engine.clone(),
             shutdown.clone(),
             config.listen.keys_required,
+            revocation
+                .as_ref()
+                .map(|revocation| revocation.register.clone()),
         );
         let context = Context {
             engine: engine.clone(),
