@@ -1,7 +1,7 @@
 //! What is told of orders: to whoever gave one, how safe it is and where it stands; to whoever watches, that it
 //! arrived.
 
-use super::{Members, Record};
+use super::{Member, Members, Record};
 use std::sync::Arc;
 
 /// How long the giver of an order waits.
@@ -131,13 +131,29 @@ impl Guarantee {
     }
 }
 
-/// The kind of an order, in one word of a closed set.
+/// The kind of an order, in one word of a closed set: what it names, besides the issuer.
 #[must_use]
 pub fn kind_of(members: Members) -> &'static str {
-    let mut named = members.iter();
+    let mut named = members.iter().filter(|member| *member != Member::Issuer);
     match (named.next(), named.next()) {
-        (None, _) => "tenant",
+        (None, _) if members.is_empty() => "tenant",
+        (None, _) => Member::Issuer.name(),
         (Some(member), None) => member.name(),
         (Some(_), Some(_)) => "several",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_what_is_named_besides_the_issuer() {
+        let kind = |members: &[Member]| kind_of(members.iter().copied().collect());
+        assert_eq!(kind(&[]), "tenant");
+        assert_eq!(kind(&[Member::Issuer]), "iss");
+        assert_eq!(kind(&[Member::Issuer, Member::TokenId]), "jti");
+        assert_eq!(kind(&[Member::Session]), "sid");
+        assert_eq!(kind(&[Member::Subject, Member::Client]), "several");
     }
 }

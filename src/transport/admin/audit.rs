@@ -18,7 +18,7 @@ pub(super) fn order(caller: Caller, asked: &Asked, outcome: Result<&Receipt, &No
         Ok(receipt) => tracing::info!(
             target: TARGET,
             by = %caller, kind, %members, tenant = order.tenant(), record = key,
-            issued_before = record.before, until = record.until,
+            issued_before = second(record.before), until = second(record.until),
             result = receipt.progress.name(), revision = receipt.revision,
             "revoked"
         ),
@@ -28,6 +28,14 @@ pub(super) fn order(caller: Caller, asked: &Asked, outcome: Result<&Receipt, &No
             result = why.name(),
             "not revoked"
         ),
+    }
+}
+
+/// A second of a record; its largest number means that there is no end.
+fn second(second: u32) -> String {
+    match second {
+        u32::MAX => "ever".to_owned(),
+        second => second.to_string(),
     }
 }
 

@@ -35,6 +35,7 @@ impl Intake {
     pub fn restore(&self, records: &[Record], revision: u64) -> Merged {
         let merged = self.register.merge(records, self.clock.now());
         self.register.advance_applied(revision);
+        tell_declined(merged);
         merged
     }
 
@@ -56,6 +57,7 @@ impl Intake {
             revision,
             records: records.into(),
         });
+        tell_declined(merged);
         merged
     }
 
@@ -105,5 +107,15 @@ impl Intake {
 impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Intake({:?})", self.register)
+    }
+}
+
+/// Somebody fills the logs with records of tenants that nobody here has.
+fn tell_declined(merged: Merged) {
+    if merged.declined > 0 {
+        tracing::warn!(
+            records = merged.declined,
+            "revocations of tenants not served here were not taken: they are over their quota"
+        );
     }
 }
