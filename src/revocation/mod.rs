@@ -21,6 +21,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
+pub use crate::verdict::{Freshness, RevocationState as State};
 pub use id_key::{IdKey, TenantIds};
 pub use members::{Member, Members};
 pub use order::{Issued, ORDER_BYTES_MAX, ORDER_VALUE_BYTES_MAX, Order, OrderFault};
@@ -31,5 +32,5 @@ pub use register::{
     Count, Merged, Options, PRUNE_MARGIN_SECONDS, Register, TENANT_RECORDS_DEFAULT,
 };
 pub use stamp::Stamp;
-pub use standing::{Freshness, Staleness, Standing, State};
+pub use standing::{Staleness, Standing};
 pub use tenant::Tenancy;

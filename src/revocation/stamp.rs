@@ -35,6 +35,12 @@ const _: () = assert!(
 const _: () = assert!(MARKS_BITS < 128);
 
 impl Stamp {
+    /// A stamp that is always unsure: no register has this generation, and there are too many marks.
+    pub const UNSURE: Self = Self {
+        generation: 0,
+        marks: TOO_MANY,
+    };
+
     /// A stamp without marks: nothing but a change to the whole tenant concerns the token.
     pub(super) fn unmarked(generation: u64) -> Self {
         Self {
