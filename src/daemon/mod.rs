@@ -31,7 +31,7 @@ use control::Control;
 use io::{Doors, IoThreads};
 use listen::{Listeners, OwnedPath};
 use reload::Reloader;
-use revocation::Revocation;
+use revocation::{Prepared, Revocation};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -128,15 +128,16 @@ impl Daemon {
         let tls = records::acceptor(&config)?;
         let feeds = records::feeds(&config);
         let keys = KeysAtHand::read(&feeds).map_err(Fault::Keys)?;
-        let records = Arc::new(records::records(&config, &keys)?);
+        let revocation = config.revocation.as_ref().map(Prepared::new).transpose()?;
+        let held_against = revocation.as_ref().map(Prepared::held_against).cloned();
+        let records = Arc::new(records::records(&config, &keys, held_against.as_deref())?);
         let passed = os::take_activated().map_err(|cause| Fault::Listen {
             what: "what the service manager passed".to_owned(),
             cause,
         })?;
         let mut listeners = Listeners::open(&config.listen, passed)?;
         let clock = Clock::system();
-        let revocation = config.revocation.as_ref();
-        let revocation = revocation.map(|config| Revocation::start(config, &clock, &metrics));
+        let revocation = revocation.map(|prepared| prepared.open(&clock, &metrics));
         let revocation = revocation.transpose()?;
         let engine = Engine::start(&config.engine, records, clock, metrics.clone())?;
         let addresses = Addresses {
@@ -155,9 +156,7 @@ impl Daemon {
             engine.clone(),
             shutdown.clone(),
             config.listen.keys_required,
-            revocation
-                .as_ref()
-                .map(|revocation| revocation.register.clone()),
+            revocation.as_ref().map(Revocation::register),
         );
         let context = Context {
             engine: engine.clone(),
@@ -188,6 +187,7 @@ impl Daemon {
             upstream.clone(),
             peers.clone(),
             tls.clone(),
+            held_against,
             metrics,
         ));
         let served = Admin {

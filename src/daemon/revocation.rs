@@ -8,43 +8,81 @@ use crate::metrics::Metrics;
 use crate::revocation::{IdKey, Options, Register};
 use crate::transport::admin::{self, BearerSecret};
 use crate::upstream::revocation::{Desk, Intake};
-use std::path::Path;
+use crate::verify;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// What is configured, before the log is read. Tenants must be known to the register by then: records of others are
+/// held to a stricter quota.
+pub(super) struct Prepared {
+    state_dir: PathBuf,
+    ids: Arc<IdKey>,
+    secret: Option<BearerSecret>,
+    held_against: Arc<verify::Revocation>,
+}
 
 /// What is running.
 pub(super) struct Revocation {
     pub(super) desk: Desk,
-    pub(super) register: Arc<Register>,
-    pub(super) ids: Arc<IdKey>,
+    ids: Arc<IdKey>,
     secret: Option<BearerSecret>,
 }
 
-impl Revocation {
-    /// Opens the log and takes all that it holds into the register, before any door is open.
+impl Prepared {
+    /// Reads secrets, and makes an empty register.
     ///
     /// # Errors
     /// [`Fault::Revocation`].
-    pub(super) fn start(
-        config: &config::Revocation,
-        clock: &Clock,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, Fault> {
+    pub(super) fn new(config: &config::Revocation) -> Result<Self, Fault> {
         let secret = config.token_file.as_deref().map(read).transpose()?;
         let id_secret = config.id_secret_file.as_deref().map(read).transpose()?;
-        let ids = IdKey::new(id_secret.unwrap_or_default().trim_ascii());
+        let id_secret = id_secret
+            .as_ref()
+            .map_or(&[][..], |secret| secret.trim_ascii());
         let options = Options {
             tenant_records_max: config.tenant_records_max,
         };
-        let register = Arc::new(Register::new(&options));
-        let intake = Intake::new(Arc::clone(&register), clock.clone(), Arc::clone(metrics));
-        let desk = Desk::open(&config.state_dir, Arc::new(intake));
-        let desk = desk.map_err(|error| Fault::Revocation(error.to_string()))?;
+        let held_against = verify::Revocation {
+            register: Arc::new(Register::new(&options)),
+            ids: IdKey::new(id_secret),
+            staleness: config.tenant_staleness.iter().cloned().collect(),
+            staleness_default: config.staleness,
+        };
         Ok(Self {
-            desk,
-            register,
-            ids: Arc::new(ids),
-            secret: secret.as_deref().map(BearerSecret::new),
+            state_dir: config.state_dir.clone(),
+            ids: Arc::new(IdKey::new(id_secret)),
+            secret: secret.map(|secret| BearerSecret::new(&secret)),
+            held_against: Arc::new(held_against),
         })
+    }
+
+    /// What tokens are held against.
+    pub(super) fn held_against(&self) -> &Arc<verify::Revocation> {
+        &self.held_against
+    }
+
+    /// Opens the log and takes all that it holds into the register, before any question is answered.
+    ///
+    /// # Errors
+    /// [`Fault::Revocation`].
+    pub(super) fn open(self, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Revocation, Fault> {
+        let register = Arc::clone(&self.held_against.register);
+        let intake = Intake::new(register, clock.clone(), Arc::clone(metrics));
+        let desk = Desk::open(&self.state_dir, Arc::new(intake));
+        let desk = desk.map_err(|error| Fault::Revocation(error.to_string()))?;
+        Ok(Revocation {
+            desk,
+            ids: self.ids,
+            secret: self.secret,
+        })
+    }
+}
+
+impl Revocation {
+    /// What is revoked.
+    pub(super) fn register(&self) -> Arc<Register> {
+        Arc::clone(self.desk.intake().register())
     }
 
     /// What the admin listener does with it.
@@ -58,15 +96,15 @@ impl Revocation {
             }),
             watch: Arc::new(move || watched.watch()),
             report: Arc::new(move || reported.report()),
-            register: Arc::clone(&self.register),
+            register: self.register(),
             ids: Arc::clone(&self.ids),
             secret: self.secret.clone(),
         }
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let unreadable =
         |error| Fault::Revocation(format!("{} cannot be read: {error}", path.display()));
-    std::fs::read(path).map_err(unreadable)
+    std::fs::read(path).map(Zeroizing::new).map_err(unreadable)
 }

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::Engine;
-use crate::revocation::{Register, State};
+use crate::revocation::Register;
 use crate::transport::Shutdown;
+use crate::verdict::RevocationState as State;
 use crate::verify::{Issuer, IssuerKeys};
 use serde::Serialize;
 use std::sync::Arc;
@@ -103,7 +104,7 @@ impl Readiness {
             None
         };
         let revocation = register.as_ref().map(|register| {
-            let freshness = register.standing().freshness(engine.clock().now());
+            let freshness = register.freshness(engine.clock().now());
             Revocation {
                 state: freshness.state.name(),
                 age_ms: freshness.age_ms,

@@ -10,7 +10,7 @@ use crate::engine::Call;
 use crate::jose::{Claims, CompactJws};
 use crate::revocation::{Member, Order, Progress, Wait};
 use crate::transport::http::Body;
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Cause, Reason, Verdict};
 use crate::verify::{IssuerMatch, PolicyId, Want};
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -33,6 +33,8 @@ pub(super) async fn answer(
         return later("the token could not be verified in time");
     };
     match verdict {
+        // Verified and within every rule; only that it may be revoked already is not known, and it will be now.
+        Verdict::Unavailable(unavailable) if unavailable.cause == Cause::RevocationStale => {}
         //= https://www.rfc-editor.org/rfc/rfc7009#section-2.2.1
         //# If the server responds with HTTP status code 503, the client must assume the token still exists
         //# and may retry after a reasonable delay.
@@ -86,6 +88,7 @@ async fn verify(connection: &Connection, token: Bytes) -> Option<Verdict> {
         tokens: vec![token],
         policy: PolicyId::DEFAULT,
         want: Want::Verdict,
+        min_revision: 0,
         deadline: Some(now.since_boot + timeout),
     };
     let (reply, answer) = oneshot::channel();

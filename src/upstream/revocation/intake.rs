@@ -3,7 +3,8 @@
 
 use crate::clock::Clock;
 use crate::metrics::{Metrics, RevocationLabels, StateLabels};
-use crate::revocation::{Arrival, Merged, Record, Register, State, kind_of};
+use crate::revocation::{Arrival, Merged, Record, Register, kind_of};
+use crate::verdict::RevocationState as State;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -87,7 +88,7 @@ impl Intake {
 
     /// Brings up to date what metrics say of the register.
     pub fn report(&self) {
-        let freshness = self.register.standing().freshness(self.clock.now());
+        let freshness = self.register.freshness(self.clock.now());
         let metrics = &self.metrics;
         let entries = i64::try_from(self.register.len()).unwrap_or(i64::MAX);
         metrics.revocation_entries.set(entries);
