@@ -101,6 +101,7 @@ fn call(engine: &Engine, tokens: Vec<Bytes>) -> Call {
         policy: PolicyId::DEFAULT,
         want: Want::Verdict,
         deadline: None,
+        min_revision: 0,
     }
 }
 
@@ -350,6 +351,7 @@ fn expired_tokens_are_never_verified() {
     let now = engine.clock().now();
     let late = Call {
         deadline: Some(now.since_boot + Duration::from_millis(1)),
+        min_revision: 0,
         ..call(&engine, vec![mint(&key, 1), mint(&key, 2)])
     };
     let late = ask(&engine, late);
@@ -358,6 +360,7 @@ fn expired_tokens_are_never_verified() {
     }
     let too_late = Call {
         deadline: Some(now.since_boot),
+        min_revision: 0,
         ..call(&engine, vec![mint(&key, 3)])
     };
     let too_late = engine.ask(too_late, engine.clock().now(), |_| {});

@@ -31,8 +31,13 @@ impl IdKey {
     pub fn tenant(&self, tenant: &str) -> TenantIds {
         let mut context = Context::with_key(&self.0);
         netstring(&mut context, tenant.as_bytes());
+        let tag = self.tenant_tag(tenant);
         TenantIds {
-            tag: self.tenant_tag(tenant),
+            everything: RecordKey {
+                tenant: tag,
+                members: Members::NONE,
+                id: first_bytes(context.clone()),
+            },
             absorbed: context,
         }
     }
@@ -41,7 +46,7 @@ impl IdKey {
 /// Makes ids of one tenant's tokens.
 #[derive(Clone)]
 pub struct TenantIds {
-    tag: TenantTag,
+    everything: RecordKey,
     absorbed: Context,
 }
 
@@ -49,7 +54,13 @@ impl TenantIds {
     /// The tenant's tag.
     #[must_use]
     pub fn tag(&self) -> TenantTag {
-        self.tag
+        self.everything.tenant
+    }
+
+    /// The key of the record of the whole tenant.
+    #[must_use]
+    pub fn everything(&self) -> RecordKey {
+        self.everything
     }
 
     /// The key of the record that names these members with these values; `None` where `value` has none for a
@@ -70,7 +81,7 @@ impl TenantIds {
             netstring(&mut context, value);
         }
         Some(RecordKey {
-            tenant: self.tag,
+            tenant: self.tag(),
             members,
             id: first_bytes(context),
         })
@@ -114,6 +125,6 @@ impl std::fmt::Debug for IdKey {
 
 impl std::fmt::Debug for TenantIds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TenantIds({:08x})", self.tag.0)
+        write!(f, "TenantIds({:08x})", self.tag().0)
     }
 }

@@ -5,16 +5,32 @@
 //! holds a keyed hash of who is meant.
 #![forbid(unsafe_code)]
 
+mod coherence;
 mod id_key;
 mod members;
 mod order;
+mod probe;
+mod quota;
+mod receipt;
 mod record;
 mod register;
+mod stamp;
 mod standing;
+mod table;
+mod tenant;
+#[cfg(test)]
+mod tests;
 
+pub use crate::verdict::{Freshness, RevocationState as State};
 pub use id_key::{IdKey, TenantIds};
 pub use members::{Member, Members};
 pub use order::{Issued, ORDER_BYTES_MAX, ORDER_VALUE_BYTES_MAX, Order, OrderFault};
+pub use probe::{Facts, Probed, Recheck};
+pub use receipt::{Arrival, Guarantee, NotTaken, Position, Progress, Receipt, Wait, kind_of};
 pub use record::{Record, RecordError, RecordKey, TenantTag};
-pub use register::{Merged, Options, Register, TENANT_RECORDS_DEFAULT};
-pub use standing::{Freshness, Staleness, Standing, State};
+pub use register::{
+    Count, Merged, Options, PRUNE_MARGIN_SECONDS, Register, TENANT_RECORDS_DEFAULT,
+};
+pub use stamp::Stamp;
+pub use standing::{Staleness, Standing};
+pub use tenant::Tenancy;

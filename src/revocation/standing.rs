@@ -2,6 +2,7 @@
 //! tenant makes of that.
 
 use crate::clock::Now;
+use crate::verdict::{Freshness, RevocationState as State};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,28 +25,6 @@ pub enum Standing {
     },
 }
 
-/// The state as callers see it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum State {
-    /// No revocation is configured.
-    #[default]
-    Off = 0,
-    /// Every order acknowledged up to `age` ago is known, and `age` is within the lease.
-    Live = 1,
-    /// Orders may have been missed since `age` ago.
-    Stale = 2,
-}
-
-/// The state at some moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Freshness {
-    /// The state.
-    pub state: State,
-    /// How old the knowledge is, in milliseconds; `u32::MAX` where there never was any, or as long ago.
-    pub age_ms: u32,
-}
-
 /// What a tenant wants answered about tokens that are fine but for revocations that may have been missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Staleness {
@@ -56,18 +35,6 @@ pub enum Staleness {
     Bounded(Duration),
     /// The token is good; the verdict says `stale`.
     Open,
-}
-
-impl State {
-    /// The stable name, as in the JSON verdict.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Live => "live",
-            Self::Stale => "stale",
-        }
-    }
 }
 
 impl Standing {

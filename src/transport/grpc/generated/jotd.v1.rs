@@ -12,6 +12,8 @@ pub struct VerifyRequest {
     /// top-level member NAME, and as many of those as needed.
     #[prost(string, repeated, tag = "3")]
     pub want: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint64, tag = "4")]
+    pub min_revision: u64,
 }
 /// The answer to a VerifyRequest.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -32,6 +34,8 @@ pub struct VerifyBatchRequest {
     /// As in VerifyRequest.
     #[prost(string, repeated, tag = "3")]
     pub want: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint64, tag = "4")]
+    pub min_revision: u64,
 }
 /// The answer to a VerifyBatchRequest.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -55,6 +59,8 @@ pub struct VerifyStreamRequest {
     /// As in VerifyRequest.
     #[prost(string, repeated, tag = "4")]
     pub want: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint64, tag = "5")]
+    pub min_revision: u64,
 }
 /// One answer of a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -137,6 +143,8 @@ pub struct Revocation {
     /// Whether revocations are followed.
     #[prost(enumeration = "RevocationState", tag = "1")]
     pub state: i32,
+    #[prost(uint32, optional, tag = "2")]
+    pub age_ms: ::core::option::Option<u32>,
 }
 /// Why a token may not be trusted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -175,6 +183,8 @@ pub enum RevocationState {
     Unspecified = 0,
     /// No revocation feed is configured.
     Off = 1,
+    Live = 2,
+    Stale = 3,
 }
 impl RevocationState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -185,6 +195,8 @@ impl RevocationState {
         match self {
             Self::Unspecified => "REVOCATION_STATE_UNSPECIFIED",
             Self::Off => "REVOCATION_STATE_OFF",
+            Self::Live => "REVOCATION_STATE_LIVE",
+            Self::Stale => "REVOCATION_STATE_STALE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
