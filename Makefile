@@ -13,6 +13,11 @@ run: ## Build and start `jotd dev`: embedded defaults, a printed token, a line t
 test: check ## Install what the tests need, then format, lints, unit, integration and doc tests
 	$(CARGO) test --workspace --quiet
 
+.PHONY: faults
+faults: tools ## Faults of Redis, disks and networks at length, and 100,000 simulated histories; needs root
+	JOTD_FAULTS=1 $(CARGO) test --quiet --lib upstream::revocation::redis::tests -- --test-threads 2 --nocapture
+	JOTD_SIM_SEEDS=33334 $(CARGO) test --quiet --lib upstream::revocation::redis::sim
+
 check: tools ## Formatting, clippy with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings

@@ -7,6 +7,7 @@ use crate::config;
 use crate::metrics::Metrics;
 use crate::revocation::{IdKey, Options, Register};
 use crate::transport::admin::{self, BearerSecret};
+use crate::upstream::revocation::redis::{Address, Durability, LogOptions, Options as LogsOptions};
 use crate::upstream::revocation::{Desk, Intake};
 use crate::verify;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 /// held to a stricter quota.
 pub(super) struct Prepared {
     state_dir: PathBuf,
+    logs: Option<LogsOptions>,
     ids: Arc<IdKey>,
     secret: Option<BearerSecret>,
     held_against: Arc<verify::Revocation>,
@@ -51,6 +53,7 @@ impl Prepared {
         };
         Ok(Self {
             state_dir: config.state_dir.clone(),
+            logs: logs(config)?,
             ids: Arc::new(IdKey::new(id_secret)),
             secret: secret.map(|secret| BearerSecret::new(&secret)),
             held_against: Arc::new(held_against),
@@ -69,7 +72,7 @@ impl Prepared {
     pub(super) fn open(self, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Revocation, Fault> {
         let register = Arc::clone(&self.held_against.register);
         let intake = Intake::new(register, clock.clone(), Arc::clone(metrics));
-        let desk = Desk::open(&self.state_dir, Arc::new(intake));
+        let desk = Desk::open_shared(&self.state_dir, Arc::new(intake), self.logs.as_ref());
         let desk = desk.map_err(|error| Fault::Revocation(error.to_string()))?;
         Ok(Revocation {
             desk,
@@ -101,6 +104,43 @@ impl Revocation {
             secret: self.secret.clone(),
         }
     }
+}
+
+/// Logs elsewhere, if there are any.
+fn logs(config: &config::Revocation) -> Result<Option<LogsOptions>, Fault> {
+    let mut logs = Vec::with_capacity(config.logs.len());
+    for log in &config.logs {
+        let address =
+            Address::of_parts(&log.addresses, log.sentinel_primary.as_deref(), log.user.as_deref());
+        let mut address = address
+            .map_err(|fault| Fault::Revocation(format!("log {}: {fault}", log.name)))?;
+        if let Some(path) = &log.password_file {
+            let password = String::from_utf8_lossy(read(path)?.trim_ascii()).into_owned();
+            address.password = Some(password);
+        }
+        if let Some(path) = &log.ca_file {
+            address.authorities = Some(read(path)?.to_vec());
+        }
+        let replicas = u32::try_from(log.replicas).unwrap_or(u32::MAX);
+        logs.push(LogOptions {
+            name: log.name.to_string(),
+            address,
+            durability: match replicas {
+                0 => Durability::Memory,
+                _ => Durability::Replicas(replicas),
+            },
+        });
+    }
+    let Some(first) = logs.first() else {
+        return Ok(None);
+    };
+    let defaults = LogsOptions::one(first.address.clone());
+    Ok(Some(LogsOptions {
+        logs,
+        write_quorum: config.write_quorum,
+        lease: config.lease,
+        ..defaults
+    }))
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {

@@ -4,6 +4,8 @@
 use super::embedded::Embedded;
 use super::intake::Intake;
 use super::journal::JournalError;
+use super::redis;
+use super::shared::Shared;
 use crate::revocation::{NotTaken, Receipt, Record, Wait};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::path::Path;
@@ -28,6 +30,8 @@ struct Inner {
 pub(super) enum Message {
     /// Records to be made safe.
     Take(Submission),
+    /// Records that a log elsewhere had, to be known after a restart too.
+    Keep(Vec<Record>),
     /// Nothing more will come.
     Stop,
 }
@@ -49,8 +53,29 @@ impl Desk {
     /// # Errors
     /// [`JournalError`]; nothing is left running then.
     pub fn open(state_dir: &Path, intake: Arc<Intake>) -> Result<Self, JournalError> {
-        let embedded = Embedded::open(state_dir, Arc::clone(&intake))?;
+        Self::open_shared(state_dir, intake, None)
+    }
+
+    /// The same, with logs that other daemons share: this host's own is then what has been read of those, and
+    /// what still has to be brought there.
+    ///
+    /// # Errors
+    /// [`JournalError`]; nothing is left running then.
+    pub fn open_shared(
+        state_dir: &Path,
+        intake: Arc<Intake>,
+        logs: Option<&redis::Options>,
+    ) -> Result<Self, JournalError> {
+        let mut embedded = Embedded::open(state_dir, Arc::clone(&intake))?;
         let (sender, receiver) = bounded(SUBMISSIONS_MAX);
+        if let Some(options) = logs {
+            let shared = Shared::start(options, Arc::clone(&intake), sender.clone());
+            embedded.share(shared.map_err(|cause| JournalError::Io {
+                path: state_dir.to_owned(),
+                what: "logs elsewhere could not be followed from it",
+                cause,
+            })?);
+        }
         let thread = spawn(embedded, receiver).map_err(|cause| JournalError::Io {
             path: state_dir.to_owned(),
             what: "no thread could be started for it",

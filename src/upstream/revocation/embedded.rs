@@ -7,6 +7,7 @@
 use super::desk::{Message, Submission};
 use super::intake::Intake;
 use super::journal::{Compacted, Journal, JournalError};
+use super::shared::Shared;
 use crate::clock;
 use crate::revocation::{Guarantee, NotTaken, Position, Progress, Receipt, Record, Standing};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -35,6 +36,8 @@ pub(super) struct Embedded {
     journal: Journal,
     intake: Arc<Intake>,
     log: Arc<str>,
+    /// Logs elsewhere, where this one is not the whole truth.
+    shared: Option<Shared>,
     /// A compaction that another thread is writing.
     compaction: Option<Receiver<io::Result<Compacted>>>,
     no_compaction_before: Duration,
@@ -60,6 +63,7 @@ impl Embedded {
             journal,
             intake,
             log: "local".into(),
+            shared: None,
             compaction: None,
             no_compaction_before: Duration::ZERO,
             tended_at: began,
@@ -68,15 +72,29 @@ impl Embedded {
         Ok(embedded)
     }
 
+    /// From now on orders go elsewhere too, and are answered when they are there.
+    pub(super) fn share(&mut self, shared: Shared) {
+        self.shared = Some(shared);
+    }
+
     /// Answers submissions until it is told to stop.
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
         loop {
             let mut stop = false;
             match receiver.recv_timeout(TEND_EVERY) {
                 Ok(Message::Take(first)) => {
-                    let mut waiting = vec![first];
-                    stop = gather(receiver, &mut waiting);
+                    let (mut waiting, mut kept) = (vec![first], Vec::new());
+                    stop = gather(receiver, &mut waiting, &mut kept);
                     self.commit(waiting);
+                    self.keep(&kept);
+                }
+                Ok(Message::Keep(first)) => {
+                    let (mut waiting, mut kept) = (Vec::new(), first);
+                    stop = gather(receiver, &mut waiting, &mut kept);
+                    if !waiting.is_empty() {
+                        self.commit(waiting);
+                    }
+                    self.keep(&kept);
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => stop = true,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -112,8 +130,23 @@ impl Embedded {
             }
         };
         for one in waiting {
+            if let (Some(shared), Ok(local)) = (&self.shared, &answer) {
+                shared.deliver(one, local.clone());
+                continue;
+            }
             // Whoever gave the order may have gone. It stands all the same.
             let _ = one.reply.send(answer.clone());
+        }
+        self.count();
+    }
+
+    /// Writes down what the register has from elsewhere. What does not get here is read again after a restart.
+    fn keep(&mut self, records: &[Record]) {
+        if records.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write(records) {
+            tracing::warn!(%error, records = records.len(), "revocations from elsewhere are not on this disk");
         }
         self.count();
     }
@@ -211,13 +244,22 @@ impl Embedded {
 }
 
 /// Takes what waits already, up to what one sync should carry. Returns whether there will be nothing more.
-fn gather(receiver: &Receiver<Message>, waiting: &mut Vec<Submission>) -> bool {
+fn gather(
+    receiver: &Receiver<Message>,
+    waiting: &mut Vec<Submission>,
+    kept: &mut Vec<Record>,
+) -> bool {
     let mut records: usize = waiting.iter().map(|one| one.records.len()).sum();
+    records += kept.len();
     while records < COMMIT_RECORDS_MAX {
         match receiver.try_recv() {
             Ok(Message::Take(next)) => {
                 records += next.records.len();
                 waiting.push(next);
+            }
+            Ok(Message::Keep(more)) => {
+                records += more.len();
+                kept.extend(more);
             }
             Ok(Message::Stop) => return true,
             Err(_) => return false,

@@ -9,6 +9,8 @@ mod desk;
 mod embedded;
 mod intake;
 mod journal;
+pub mod redis;
+mod shared;
 #[cfg(test)]
 mod tests;
 

@@ -78,6 +78,42 @@ impl Address {
         Ok(address)
     }
 
+    /// From what a configuration says: one server, or the Sentinels to ask for the primary of that name.
+    ///
+    /// # Errors
+    /// [`AddressFault`].
+    pub fn of_parts(
+        addresses: &[Box<str>],
+        primary: Option<&str>,
+        user: Option<&str>,
+    ) -> Result<Self, AddressFault> {
+        let first = addresses.first().map_or("", |address| &**address);
+        let mut address = match primary {
+            Some(primary) => {
+                let host = |address: &Box<str>| {
+                    let (_, host) = address.split_once("://").unwrap_or(("", address));
+                    host.trim_end_matches('/').to_owned()
+                };
+                let hosts = addresses.iter().map(host).collect::<Vec<_>>().join(",");
+                let (scheme, _) = first.split_once("://").unwrap_or(("redis", first));
+                Self::parse(&format!("{scheme}+sentinel://{hosts}/{primary}"))?
+            }
+            None => match first.strip_prefix("unix:") {
+                Some(path) => Self::parse(&format!("redis+unix://{path}"))?,
+                None => Self::parse(first)?,
+            },
+        };
+        if let Some(user) = user {
+            let url = &mut address.url;
+            if url.scheme().contains("unix") {
+                url.query_pairs_mut().append_pair("user", user);
+            } else if url.set_username(user).is_err() {
+                return Err(AddressFault::Unusable("this address takes no user".into()));
+            }
+        }
+        Ok(address)
+    }
+
     pub(crate) fn finder(&self) -> Result<Finder, AddressFault> {
         let unusable = |fault: redis::RedisError| AddressFault::Unusable(fault.category().to_owned());
         // Only the first call has an effect, and all of ours install the same one.
@@ -200,6 +236,23 @@ mod tests {
             address.password = Some("another secret/with?marks&more".into());
             assert!(address.finder().is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn addresses_are_made_of_parts() {
+        let parts: [(&[&str], Option<&str>, &str); 4] = [
+            (&["unix:/run/redis.sock"], None, "redis+unix:///run/redis.sock"),
+            (&["redis://a.example:1"], None, "redis://a.example:1"),
+            (&["redis://a.example", "redis://b.example:2"], Some("main"), "redis+sentinel://a.example/main"),
+            (&["rediss://a.example"], Some("main"), "rediss+sentinel://a.example/main"),
+        ];
+        for (addresses, primary, shown) in parts {
+            let addresses: Vec<Box<str>> = addresses.iter().map(|text| (*text).into()).collect();
+            let address = Address::of_parts(&addresses, primary, Some("jotd")).expect(shown);
+            assert_eq!(address.to_string(), shown);
+            assert!(address.finder().is_ok());
+        }
+        assert!(Address::of_parts(&[], None, None).is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub trait Known {
     /// All of it. What is learnt meanwhile may be missing.
     fn each(&self, see: &mut dyn FnMut(Record));
     /// How the logs stand, from now on.
-    fn stand(&self, view: &super::View);
+    fn stand(&mut self, view: &super::View);
 }
 
 /// Which of a log's three connections: a blocking read, a `WAIT` and a scan would hold each other up.

@@ -98,7 +98,7 @@ impl Logs {
         let mut lanes = HashMap::new();
         let mut tasks = Vec::new();
         for (number, log) in options.logs.iter().enumerate() {
-            let manner = options.manner(timing);
+            let manner = options.manner(timing, log);
             for lane in [LaneName::Read, LaneName::Keep, LaneName::Write] {
                 let (sender, wires) = mpsc::channel(4);
                 lanes.insert((number, lane), sender);

@@ -43,8 +43,6 @@ pub struct Options {
     pub logs: Vec<LogOptions>,
     /// How many of them have to confirm an order before it is accepted.
     pub write_quorum: usize,
-    /// What a log has to confirm.
-    pub durability: Durability,
     /// What all keys begin with. The braces keep them on one node of a cluster.
     pub prefix: String,
     /// How long after a sign of life what has been read still counts as all there is.
@@ -62,6 +60,8 @@ pub struct LogOptions {
     pub name: String,
     /// Where it is.
     pub address: Address,
+    /// What it has to confirm.
+    pub durability: Durability,
 }
 
 /// How safe a write has to be before its log counts.
@@ -102,9 +102,9 @@ impl Options {
             logs: vec![LogOptions {
                 name: "redis".into(),
                 address,
+                durability: Durability::Memory,
             }],
             write_quorum: 1,
-            durability: Durability::Memory,
             prefix: "rev:{jotd}".into(),
             lease: Duration::from_secs(2),
             replica_lag_seconds: 1,
@@ -115,16 +115,17 @@ impl Options {
     fn timing(&self) -> timing::Timing {
         let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX / 64);
         // Where one loss loses accepted orders, a new history waits for those who still know them.
-        let stands_a_loss = self.durability.replicas() > 0 || self.write_quorum > 1;
+        let has_copies = self.logs.iter().all(|log| log.durability.replicas() > 0);
+        let stands_a_loss = has_copies || self.write_quorum > 1;
         let settle_ms = if stands_a_loss { 0 } else { lease_ms + lane::PAUSE_MS_MAX };
         timing::Timing::new(lease_ms, settle_ms)
     }
 
-    fn manner(&self, timing: timing::Timing) -> connection::Manner {
+    fn manner(&self, timing: timing::Timing, log: &LogOptions) -> connection::Manner {
         let key = |name| format!("{}:{name}", self.prefix);
         connection::Manner {
             keys: ["state", "until", "before", "log", "wake"].map(key),
-            durability: self.durability,
+            durability: log.durability,
             replica_lag_seconds: self.replica_lag_seconds,
             keep_entries: self.keep_entries,
             beat_ms: timing.beat_ms,

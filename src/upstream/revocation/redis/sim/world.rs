@@ -25,7 +25,7 @@ impl Known for Memory {
         }
     }
 
-    fn stand(&self, _: &super::super::View) {}
+    fn stand(&mut self, _: &super::super::View) {}
 
     fn each(&self, see: &mut dyn FnMut(Record)) {
         for (key, (before, until)) in &self.0 {

@@ -13,18 +13,22 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
 /// Orders that keep coming, about 500 a second.
-struct Load {
+pub(super) struct Load {
     is_over: Arc<AtomicBool>,
     task: JoinHandle<Vec<Record>>,
 }
 
 impl Load {
-    fn start(host: &Arc<Host>) -> Self {
+    pub(super) fn start(host: &Arc<Host>) -> Self {
+        Self::start_at(host, 1_000_000)
+    }
+
+    /// The first order has this number.
+    pub(super) fn start_at(host: &Arc<Host>, mut number: u32) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let (host, over) = (Arc::clone(host), Arc::clone(&is_over));
         let task = tokio::spawn(async move {
             let mut accepted = Vec::new();
-            let mut number = 1_000_000;
             while !over.load(Ordering::Relaxed) {
                 let orders = (number..number + 8).map(|number| host.order(number));
                 number += 8;
@@ -40,7 +44,7 @@ impl Load {
         Self { is_over, task }
     }
 
-    async fn stop(self) -> Vec<Record> {
+    pub(super) async fn stop(self) -> Vec<Record> {
         self.is_over.store(true, Ordering::Relaxed);
         self.task.await.expect("no panics")
     }
@@ -66,7 +70,7 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
 }
 
 /// Everyone comes back: those who were there, and one who knows nothing.
-async fn all_have(options: &Options, hosts: &[&Host], accepted: &[Record]) {
+pub(super) async fn all_have(options: &Options, hosts: &[&Host], accepted: &[Record]) {
     assert!(!accepted.is_empty(), "orders were accepted");
     let cold = Host::start(options);
     for host in hosts.iter().chain([&&cold]) {
@@ -87,6 +91,7 @@ fn three(servers: &[RedisServer; 3]) -> Options {
     let log = |(number, server): (usize, &RedisServer)| LogOptions {
         name: format!("log{number}"),
         address: server.address(),
+        durability: Durability::Memory,
     };
     Options {
         logs: servers.iter().enumerate().map(log).collect(),
@@ -324,10 +329,8 @@ async fn failover_to_a_replica() {
     let link = folder.path().join("redis.sock");
     std::os::unix::fs::symlink(primary.socket(), &link).expect("a link");
     let address = format!("redis+unix://{}", link.display());
-    let options = Options {
-        durability: Durability::Replicas(1),
-        ..Options::one(super::super::Address::parse(&address).expect("an address"))
-    };
+    let mut options = Options::one(super::super::Address::parse(&address).expect("an address"));
+    options.logs[0].durability = Durability::Replicas(1);
     let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));
     busy.until_live().await;
     other.until_live().await;

@@ -31,7 +31,7 @@ impl Known for Memory {
         known.into_values().for_each(see);
     }
 
-    fn stand(&self, _: &View) {}
+    fn stand(&mut self, _: &View) {}
 }
 
 impl Memory {

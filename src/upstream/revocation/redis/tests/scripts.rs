@@ -5,7 +5,8 @@ use super::super::wire::{Ask, Content, Entry, Fault, Look, Reply};
 use super::super::{Durability, Options, Position};
 use super::host::record;
 use super::server::RedisServer;
-use crate::revocation::Record;
+use crate::revocation::{IdKey, Member, Members, Record};
+use std::process::Command;
 
 /// The clock that the caller claims to have.
 const NOW: i64 = 1_900_000_000;
@@ -71,11 +72,9 @@ impl Bench {
 }
 
 async fn connect(redis: &RedisServer, durability: Durability) -> Connection {
-    let options = Options {
-        durability,
-        ..Options::one(redis.address())
-    };
-    let manner: Manner = options.manner(options.timing());
+    let mut options = Options::one(redis.address());
+    options.logs[0].durability = durability;
+    let manner: Manner = options.manner(options.timing(), &options.logs[0]);
     let mut finder = redis.address().finder().expect("an address");
     Connection::open(&mut finder, manner).await.expect("a server")
 }
@@ -252,4 +251,27 @@ async fn a_plain_client_revokes_with_the_script() {
     *call.last_mut().expect("arguments") = &wrong;
     assert!(bench.redis.cli(&call).contains("JOTDRECORD"));
     assert_eq!(bench.held().await, [record(1)]);
+}
+
+/// The lines of the documentation that compute a record by hand, run as they stand there.
+#[test]
+fn the_documented_id_is_ours() {
+    let page = include_str!("../../../../../docs/revocation.md");
+    let from = page.find("net() {").expect("the lines");
+    let lines = &page[from..from + page[from..].find("```").expect("their end")];
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("id-secret"), "0123456789abcdef0123456789abcdef\n").expect("a file");
+    let script = format!("{lines}printf %s \"$record\"");
+    let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output();
+    let printed = String::from_utf8(output.expect("a shell").stdout).expect("text");
+    let theirs = Record::from_hex(&printed).expect(&printed);
+    let ids = IdKey::new(b"0123456789abcdef0123456789abcdef").tenant("default");
+    let members = Members::NONE.with(Member::Issuer).with(Member::TokenId);
+    let ours = ids.key(members, |member| match member {
+        Member::Issuer => Some(b"https://idp.example"),
+        Member::TokenId => Some(b"4f1c"),
+        _ => None,
+    });
+    assert_eq!(Some(theirs.key), ours);
+    assert_eq!(theirs.before, Record::EVERY);
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 pub(super) struct RedisServer {
     folder: TempDir,
+    prefix: Vec<String>,
     arguments: Vec<String>,
     child: Child,
 }
@@ -15,11 +16,18 @@ pub(super) struct RedisServer {
 impl RedisServer {
     /// Keeps nothing on disk unless the arguments say so.
     pub(super) fn start(arguments: &[&str]) -> Self {
+        Self::start_under(&[], arguments)
+    }
+
+    /// Started by another command, as `ip netns exec` is one.
+    pub(super) fn start_under(prefix: &[&str], arguments: &[&str]) -> Self {
+        let prefix: Vec<_> = prefix.iter().map(|word| (*word).to_owned()).collect();
         let folder = tempfile::Builder::new().prefix("jotd-redis").tempdir().expect("a folder");
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let child = spawn(&folder, &arguments);
+        let child = spawn(&folder, &prefix, &arguments);
         let server = Self {
             folder,
+            prefix,
             arguments,
             child,
         };
@@ -43,7 +51,7 @@ impl RedisServer {
     }
 
     pub(super) fn restart(&mut self) {
-        self.child = spawn(&self.folder, &self.arguments);
+        self.child = spawn(&self.folder, &self.prefix, &self.arguments);
         self.wait_until_ready();
     }
 
@@ -81,8 +89,10 @@ pub(super) fn cli(socket: &std::path::Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.expect("redis-cli, which scripts/install-tools installs").stdout).into_owned()
 }
 
-fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
-    Command::new("redis-server")
+fn spawn(folder: &TempDir, prefix: &[String], arguments: &[String]) -> Child {
+    let words = [prefix, &["redis-server".to_owned()]].concat();
+    Command::new(&words[0])
+        .args(&words[1..])
         .current_dir(folder.path())
         .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"])
         .args(["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"])
