@@ -110,10 +110,13 @@ impl Revocation {
 fn logs(config: &config::Revocation) -> Result<Option<LogsOptions>, Fault> {
     let mut logs = Vec::with_capacity(config.logs.len());
     for log in &config.logs {
-        let address =
-            Address::of_parts(&log.addresses, log.sentinel_primary.as_deref(), log.user.as_deref());
-        let mut address = address
-            .map_err(|fault| Fault::Revocation(format!("log {}: {fault}", log.name)))?;
+        let address = Address::of_parts(
+            &log.addresses,
+            log.sentinel_primary.as_deref(),
+            log.user.as_deref(),
+        );
+        let mut address =
+            address.map_err(|fault| Fault::Revocation(format!("log {}: {fault}", log.name)))?;
         if let Some(path) = &log.password_file {
             let password = String::from_utf8_lossy(read(path)?.trim_ascii()).into_owned();
             address.password = Some(password);

@@ -37,7 +37,11 @@ impl Shared {
             complete_at: None,
             lease: options.lease,
         });
-        let carried = Carried { intake, keep, states: Vec::new() };
+        let carried = Carried {
+            intake,
+            keep,
+            states: Vec::new(),
+        };
         let handle = runtime.handle().clone();
         let logs = Logs::start(options, carried, &HashMap::new(), &clock, &handle)
             .map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
@@ -50,7 +54,11 @@ impl Shared {
             })?;
         Ok(Self {
             logs: Arc::new(logs),
-            names: options.logs.iter().map(|log| log.name.as_str().into()).collect(),
+            names: options
+                .logs
+                .iter()
+                .map(|log| log.name.as_str().into())
+                .collect(),
             quorum: options.write_quorum,
             runtime: handle,
             _running: running,
@@ -86,7 +94,11 @@ fn receipt(
     };
     local.positions.extend(revision.iter().filter_map(position));
     let is_accepted = outcome.is_some_and(|outcome| outcome.is_accepted);
-    local.progress = if is_accepted { Progress::Accepted } else { Progress::Pending };
+    local.progress = if is_accepted {
+        Progress::Accepted
+    } else {
+        Progress::Pending
+    };
     local.guarantee = Guarantee::Logs {
         held: revision.len(),
         quorum,
@@ -105,7 +117,11 @@ struct Carried {
 impl Known for Carried {
     fn learn(&mut self, records: &[Record]) {
         let register = self.intake.register();
-        let new: Vec<_> = records.iter().copied().filter(|record| !register.contains(record)).collect();
+        let new: Vec<_> = records
+            .iter()
+            .copied()
+            .filter(|record| !register.contains(record))
+            .collect();
         if new.is_empty() {
             return;
         }
@@ -127,12 +143,116 @@ impl Known for Carried {
         });
         let states: Vec<_> = view.logs.iter().map(|log| log.state).collect();
         if states != self.states {
-            for (log, old) in view.logs.iter().zip(self.states.iter().chain(std::iter::repeat(&LogState::Cold))) {
+            for (log, old) in view
+                .logs
+                .iter()
+                .zip(self.states.iter().chain(std::iter::repeat(&LogState::Cold)))
+            {
                 if log.state != *old {
                     tracing::info!(log = log.name, state = ?log.state, was = ?old, "revocation log");
                 }
             }
             self.states = states;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::redis::tests::server::RedisServer;
+    use super::*;
+    use crate::clock::{Clock, since_boot};
+    use crate::metrics::Metrics;
+    use crate::revocation::{IdKey, Member, Order, Register, Wait};
+    use crate::upstream::revocation::Desk;
+    use crate::verdict::RevocationState;
+    use std::path::Path;
+
+    fn open(folder: &Path, options: &Options) -> Desk {
+        let register = Arc::new(Register::new(&crate::revocation::Options::default()));
+        let intake = Intake::new(register, Clock::system(), Arc::new(Metrics::new()));
+        Desk::open_shared(folder, Arc::new(intake), Some(options)).expect("it opens")
+    }
+
+    fn record(jti: &str) -> Record {
+        let order = Order::everything("acme").naming(Member::TokenId, jti);
+        let now = Clock::system().now();
+        let order = order.expect("a value that tokens can have");
+        order
+            .record(&IdKey::new(b""), Some(3_600), now)
+            .expect("in time")
+    }
+
+    async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let since = since_boot();
+        while !is_so() {
+            assert!(
+                since_boot() - since < Duration::from_secs(30),
+                "never {what}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn is_live(desk: &Desk) -> bool {
+        let intake = desk.intake();
+        intake.register().freshness(intake.clock().now()).state == RevocationState::Live
+    }
+
+    async fn accepted(desk: &Desk, record: Record) -> Receipt {
+        let receipt = desk.submit(vec![record], Wait::Accepted).await;
+        receipt.expect("taken")
+    }
+
+    #[tokio::test]
+    async fn an_order_to_one_desk_is_known_to_the_other() {
+        let mut server = RedisServer::start(&[]);
+        let options = Options::one(server.address());
+        let folders =
+            [tempfile::tempdir(), tempfile::tempdir()].map(|folder| folder.expect("a folder"));
+        let [giver, taker] = [0, 1].map(|number: usize| open(folders[number].path(), &options));
+        until("live", || is_live(&giver) && is_live(&taker)).await;
+        let [first, second, third] = ["first", "second", "third"].map(record);
+        let receipt = accepted(&giver, first).await;
+        assert_eq!(receipt.progress, Progress::Accepted);
+        assert_eq!(
+            receipt.guarantee,
+            Guarantee::Logs {
+                held: 1,
+                quorum: 1,
+                of: 1
+            }
+        );
+        let logs: Vec<_> = receipt
+            .positions
+            .iter()
+            .map(|position| &*position.log)
+            .collect();
+        assert_eq!(logs, ["local", "redis"]);
+        until("told", || taker.intake().register().contains(&first)).await;
+
+        // What came from elsewhere is on this disk; what was given here while Redis was away gets there.
+        server.kill();
+        assert_eq!(accepted(&giver, second).await.progress, Progress::Pending);
+        assert!(
+            giver.intake().register().contains(&second),
+            "in force here at once"
+        );
+        until("not live", || !is_live(&giver) && !is_live(&taker)).await;
+        taker.stop();
+        drop(taker);
+        let taker = open(folders[1].path(), &options);
+        assert!(
+            taker.intake().register().contains(&first),
+            "from its own disk"
+        );
+        assert!(!is_live(&taker));
+        server.restart();
+        until("told", || taker.intake().register().contains(&second)).await;
+        until("live", || is_live(&giver) && is_live(&taker)).await;
+        assert_eq!(accepted(&taker, third).await.progress, Progress::Accepted);
+        until("told", || giver.intake().register().contains(&third)).await;
+        giver.stop();
+        taker.stop();
     }
 }

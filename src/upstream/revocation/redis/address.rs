@@ -34,7 +34,9 @@ pub enum AddressFault {
     #[error("{0}")]
     Unusable(String),
     /// `redis+sentinel://sentinel-a:26379,sentinel-b/name` has to name the service.
-    #[error("the path of a Sentinel address names the service, as in redis+sentinel://host:26379/mymaster")]
+    #[error(
+        "the path of a Sentinel address names the service, as in redis+sentinel://host:26379/mymaster"
+    )]
     Service,
 }
 
@@ -62,7 +64,15 @@ impl Address {
             text.to_owned()
         };
         let url = Url::parse(&text).map_err(|fault| AddressFault::NotUrl(fault.to_string()))?;
-        let known = ["redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix", "unix"];
+        let known = [
+            "redis",
+            "rediss",
+            "valkey",
+            "valkeys",
+            "redis+unix",
+            "valkey+unix",
+            "unix",
+        ];
         if !is_sentinel && !known.contains(&url.scheme()) {
             return Err(AddressFault::Scheme(url.scheme().to_owned()));
         }
@@ -115,7 +125,8 @@ impl Address {
     }
 
     pub(crate) fn finder(&self) -> Result<Finder, AddressFault> {
-        let unusable = |fault: redis::RedisError| AddressFault::Unusable(fault.category().to_owned());
+        let unusable =
+            |fault: redis::RedisError| AddressFault::Unusable(fault.category().to_owned());
         // Only the first call has an effect, and all of ours install the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let certificates = TlsCertificates {
@@ -123,7 +134,9 @@ impl Address {
             root_cert: self.authorities.clone(),
         };
         if self.url.scheme().ends_with("+sentinel") {
-            return self.sentinels(certificates).map(|client| Finder::Sentinels(Box::new(client)));
+            return self
+                .sentinels(certificates)
+                .map(|client| Finder::Sentinels(Box::new(client)));
         }
         let mut url = self.url.clone();
         if let Some(password) = &self.password {
@@ -148,7 +161,8 @@ impl Address {
     }
 
     fn sentinels(&self, certificates: TlsCertificates) -> Result<SentinelClient, AddressFault> {
-        let unusable = |fault: redis::RedisError| AddressFault::Unusable(fault.category().to_owned());
+        let unusable =
+            |fault: redis::RedisError| AddressFault::Unusable(fault.category().to_owned());
         let service = self.url.path().trim_matches('/');
         let first = self.url.host_str().map(|host| {
             let port = self.url.port().unwrap_or(SENTINEL_PORT);
@@ -160,10 +174,13 @@ impl Address {
             .find(|(name, _)| name == "sentinels")
             .map(|(_, hosts)| hosts.into_owned())
             .unwrap_or_default();
-        let others = others.split(',').filter(|host| !host.is_empty()).map(|host| {
-            let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
-            (name.to_owned(), port.parse().unwrap_or(SENTINEL_PORT))
-        });
+        let others = others
+            .split(',')
+            .filter(|host| !host.is_empty())
+            .map(|host| {
+                let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+                (name.to_owned(), port.parse().unwrap_or(SENTINEL_PORT))
+            });
         let hosts = first.into_iter().chain(others);
         let addresses = hosts.map(|(host, port)| match self.is_tls() {
             true => ConnectionAddr::TcpTls {
@@ -174,8 +191,9 @@ impl Address {
             },
             false => ConnectionAddr::Tcp(host, port),
         });
-        let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)
-            .map_err(unusable)?;
+        let mut builder =
+            SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)
+                .map_err(unusable)?;
         if self.is_tls() {
             builder = builder
                 .set_client_to_redis_tls_mode(TlsMode::Secure)
@@ -226,10 +244,22 @@ mod tests {
         for (text, shown) in [
             ("redis://127.0.0.1:6380/0", "redis://127.0.0.1:6380/0"),
             ("redis://jotd:secret@redis.example", "redis://redis.example"),
-            ("rediss://jotd:secret@redis.example:6380", "rediss://redis.example:6380"),
-            ("redis+unix:///run/redis/redis.sock?user=jotd&pass=secret", "redis+unix:///run/redis/redis.sock"),
-            ("redis+sentinel://jotd:secret@a.example:26379,b.example/main", "redis+sentinel://a.example:26379/main"),
-            ("rediss+sentinel://a.example/main", "rediss+sentinel://a.example/main"),
+            (
+                "rediss://jotd:secret@redis.example:6380",
+                "rediss://redis.example:6380",
+            ),
+            (
+                "redis+unix:///run/redis/redis.sock?user=jotd&pass=secret",
+                "redis+unix:///run/redis/redis.sock",
+            ),
+            (
+                "redis+sentinel://jotd:secret@a.example:26379,b.example/main",
+                "redis+sentinel://a.example:26379/main",
+            ),
+            (
+                "rediss+sentinel://a.example/main",
+                "rediss+sentinel://a.example/main",
+            ),
         ] {
             let mut address = Address::parse(text).expect(text);
             assert_eq!(format!("{address:?}"), shown);
@@ -241,10 +271,22 @@ mod tests {
     #[test]
     fn addresses_are_made_of_parts() {
         let parts: [(&[&str], Option<&str>, &str); 4] = [
-            (&["unix:/run/redis.sock"], None, "redis+unix:///run/redis.sock"),
+            (
+                &["unix:/run/redis.sock"],
+                None,
+                "redis+unix:///run/redis.sock",
+            ),
             (&["redis://a.example:1"], None, "redis://a.example:1"),
-            (&["redis://a.example", "redis://b.example:2"], Some("main"), "redis+sentinel://a.example/main"),
-            (&["rediss://a.example"], Some("main"), "rediss+sentinel://a.example/main"),
+            (
+                &["redis://a.example", "redis://b.example:2"],
+                Some("main"),
+                "redis+sentinel://a.example/main",
+            ),
+            (
+                &["rediss://a.example"],
+                Some("main"),
+                "rediss+sentinel://a.example/main",
+            ),
         ];
         for (addresses, primary, shown) in parts {
             let addresses: Vec<Box<str>> = addresses.iter().map(|text| (*text).into()).collect();
@@ -264,7 +306,10 @@ mod tests {
             ("redis+sentinel://secret@a/", "names the service"),
         ] {
             let fault = Address::parse(text).expect_err(text).to_string();
-            assert!(fault.contains(told) && !fault.contains("secret"), "{text}: {fault}");
+            assert!(
+                fault.contains(told) && !fault.contains("secret"),
+                "{text}: {fault}"
+            );
         }
     }
 }

@@ -28,7 +28,9 @@ const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
 macro_rules! script {
     ($name:literal) => {
-        LazyLock::new(|| Script::new(&[PRELUDE, include_str!(concat!("scripts/", $name, ".lua"))].concat()))
+        LazyLock::new(|| {
+            Script::new(&[PRELUDE, include_str!(concat!("scripts/", $name, ".lua"))].concat())
+        })
     };
 }
 
@@ -63,7 +65,11 @@ impl Connection {
             .set_connection_timeout(Some(PATIENCE));
         let connecting = async {
             let mut redis = match finder {
-                Finder::Server(client) => client.get_multiplexed_async_connection_with_config(&config).await,
+                Finder::Server(client) => {
+                    client
+                        .get_multiplexed_async_connection_with_config(&config)
+                        .await
+                }
                 Finder::Sentinels(client) => client.get_async_connection_with_config(&config).await,
             }?;
             // What is asked in a pipeline has to be there.
@@ -123,11 +129,13 @@ impl Connection {
                     manner.replica_lag_seconds,
                     manner.beat_ms,
                 ];
-                self.run(&BEAT, &arguments.map(|number| number.to_string())).await?;
+                self.run(&BEAT, &arguments.map(|number| number.to_string()))
+                    .await?;
                 Ok(Reply::Done)
             }
             Ask::Prune => {
-                self.run(&PRUNE, &[now.to_string(), PRUNE_RECORDS.to_string()]).await?;
+                self.run(&PRUNE, &[now.to_string(), PRUNE_RECORDS.to_string()])
+                    .await?;
                 Ok(Reply::Done)
             }
         }
@@ -141,7 +149,10 @@ impl Connection {
         for argument in arguments {
             invocation.arg(argument);
         }
-        invocation.invoke_async(&mut self.redis).await.map_err(|error| fault(&error))
+        invocation
+            .invoke_async(&mut self.redis)
+            .await
+            .map_err(|error| fault(&error))
     }
 
     /// Reads, and looks where that was read from: a server may have been demoted while the question waited.
@@ -151,9 +162,12 @@ impl Connection {
         if block_ms > 0 {
             read.arg("BLOCK").arg(block_ms);
         }
-        read.arg("STREAMS").arg(&self.manner.keys[3]).arg(after.to_string());
+        read.arg("STREAMS")
+            .arg(&self.manner.keys[3])
+            .arg(after.to_string());
         let mut pipe = Pipeline::with_capacity(2);
-        pipe.add_command(read).add_command(self.invocation(&LOOK, &[]));
+        pipe.add_command(read)
+            .add_command(self.invocation(&LOOK, &[]));
         let (answer, state) = self.both(&pipe).await?;
         Ok(Reply::Entries {
             entries: entries(&answer)?,
@@ -185,7 +199,10 @@ impl Connection {
                 let [here, there] = array(&copies)? else {
                     return Err(Fault::Garbage);
                 };
-                (answer, number(here)? >= 1 && number(there)? >= u64::from(replicas))
+                (
+                    answer,
+                    number(here)? >= 1 && number(there)? >= u64::from(replicas),
+                )
             }
         };
         Ok(Reply::Written {
@@ -195,7 +212,9 @@ impl Connection {
     }
 
     async fn both(&mut self, pipe: &Pipeline) -> Result<(Value, Value), Fault> {
-        pipe.query_async(&mut self.redis).await.map_err(|error| fault(&error))
+        pipe.query_async(&mut self.redis)
+            .await
+            .map_err(|error| fault(&error))
     }
 
     fn invocation(&self, script: &Script, arguments: &[String]) -> Cmd {
@@ -205,14 +224,37 @@ impl Connection {
         command
     }
 
-    fn write_arguments(&self, epoch: u64, which: &str, records: &[Record], now: i64) -> Vec<String> {
-        let head = [epoch.to_string(), which.to_owned(), now.to_string(), self.manner.keep_entries.to_string()];
-        head.into_iter().chain(records.iter().map(Record::to_hex)).collect()
+    fn write_arguments(
+        &self,
+        epoch: u64,
+        which: &str,
+        records: &[Record],
+        now: i64,
+    ) -> Vec<String> {
+        let head = [
+            epoch.to_string(),
+            which.to_owned(),
+            now.to_string(),
+            self.manner.keep_entries.to_string(),
+        ];
+        head.into_iter()
+            .chain(records.iter().map(Record::to_hex))
+            .collect()
     }
 }
 
 fn look(value: &Value) -> Result<Look, Fault> {
-    let [epoch, sequence, chain, _history, server, role, intact, there @ ..] = array(value)? else {
+    let [
+        epoch,
+        sequence,
+        chain,
+        _history,
+        server,
+        role,
+        intact,
+        there @ ..,
+    ] = array(value)?
+    else {
         return Err(Fault::Garbage);
     };
     let is_primary = text(role)? == "master";
@@ -280,7 +322,9 @@ fn entry(value: &Value) -> Result<Entry, Fault> {
     {
         chain = link;
         content = match (text(kind)?, text(what)?) {
-            ("record", record) => Record::from_hex(record).map_or(Content::Unreadable, Content::Order),
+            ("record", record) => {
+                Record::from_hex(record).map_or(Content::Unreadable, Content::Order)
+            }
             ("beat", "") => Content::Beat,
             ("open", opened) => opened
                 .split_once(':')

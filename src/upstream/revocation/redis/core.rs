@@ -74,8 +74,12 @@ impl Core {
         now: Millis,
     ) -> Self {
         let logs = cursors.len();
-        let seeds = |number: usize| seed.wrapping_add(number as u64).wrapping_mul(0x2545_f491_4f6c_dd1d);
-        let reader = |(log, cursor): (usize, &Option<Cursor>)| Reader::new(timing, seeds(3 * log), *cursor);
+        let seeds = |number: usize| {
+            seed.wrapping_add(number as u64)
+                .wrapping_mul(0x2545_f491_4f6c_dd1d)
+        };
+        let reader =
+            |(log, cursor): (usize, &Option<Cursor>)| Reader::new(timing, seeds(3 * log), *cursor);
         let keeper = |(log, cursor): (usize, &Option<Cursor>)| {
             Keeper::new(timing, seeds(3 * log + 1), cursor.is_some(), now)
         };
@@ -202,13 +206,19 @@ impl Core {
         let due = keepers
             .filter(|(_, reader)| reader.epoch().is_some())
             .map(|(keeper, _)| keeper.next_wake());
-        due.min().unwrap_or(Millis::MAX).min(self.writer.next_wake())
+        due.min()
+            .unwrap_or(Millis::MAX)
+            .min(self.writer.next_wake())
     }
 
     /// A quorum of live logs has everything that was accepted, and so has whoever has read them.
     pub(crate) fn standing(&self, now: Millis) -> Standing {
         let at = self.read_quorum - 1;
-        let mut states: Vec<_> = self.readers.iter().map(|reader| reader.state(now)).collect();
+        let mut states: Vec<_> = self
+            .readers
+            .iter()
+            .map(|reader| reader.state(now))
+            .collect();
         let order = |state: &LogState| match state {
             LogState::Live => 0,
             LogState::Suspect => 1,
@@ -241,7 +251,12 @@ impl Core {
                 repaired,
             }
         };
-        self.readers.iter().zip(&self.keepers).enumerate().map(report).collect()
+        self.readers
+            .iter()
+            .zip(&self.keepers)
+            .enumerate()
+            .map(report)
+            .collect()
     }
 
     fn act(

@@ -52,7 +52,11 @@ impl Keeper {
     /// `is_warm`: the reader begins at a remembered position, so nothing has been compared yet.
     pub(crate) fn new(timing: Timing, seed: u64, is_warm: bool, now: Millis) -> Self {
         let mut lane = Lane::new(seed);
-        let audit_in = if is_warm { 1 } else { lane.jitter().spread(timing.audit_ms) };
+        let audit_in = if is_warm {
+            1
+        } else {
+            lane.jitter().spread(timing.audit_ms)
+        };
         Self {
             timing,
             prune_at: now + lane.jitter().spread(PRUNE_MS),
@@ -176,7 +180,11 @@ impl Keeper {
         if !self.repairs.is_empty() {
             due = due.min(self.repair_at);
         }
-        if self.lane.is_idle() { due } else { Millis::MAX }
+        if self.lane.is_idle() {
+            due
+        } else {
+            Millis::MAX
+        }
     }
 
     /// Records still to be written back, and written back so far.

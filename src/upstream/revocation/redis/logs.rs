@@ -7,7 +7,6 @@ use super::connection::{Connection, Manner};
 use super::core::{Core, Effect, Known, LaneName, Report, Standing};
 use super::lane::Wire;
 use super::reader::LogState;
-use super::timing::Timing;
 use super::wire::{Cursor, Fault, Millis, Position, Reply};
 use super::writer::{OrderId, Outcome};
 use super::{AddressFault, Options, Remembered};
@@ -113,7 +112,8 @@ impl Logs {
                 tasks.push(runtime.spawn(task.run(wires)).abort_handle());
             }
         }
-        let cursor = |log: &super::LogOptions| remembered.get(&log.name).and_then(Remembered::cursor);
+        let cursor =
+            |log: &super::LogOptions| remembered.get(&log.name).and_then(Remembered::cursor);
         let cursors: Vec<_> = options.logs.iter().map(cursor).collect();
         let desk = Driver {
             core: Core::new(timing, &cursors, options.write_quorum, seed(), now()),
@@ -135,7 +135,10 @@ impl Logs {
     /// being stopped.
     pub async fn submit(&self, records: Vec<Record>) -> Option<Outcome> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Happening::Submitted(records, reply)).await.ok()?;
+        self.inbox
+            .send(Happening::Submitted(records, reply))
+            .await
+            .ok()?;
         answer.await.ok()
     }
 
@@ -194,7 +197,9 @@ impl<K: Known> Driver<K> {
 
     fn happen(&mut self, happening: Happening) -> Vec<Effect> {
         match happening {
-            Happening::Connected(log, lane) => self.core.connected(log, lane, &mut self.known, now()),
+            Happening::Connected(log, lane) => {
+                self.core.connected(log, lane, &mut self.known, now())
+            }
             Happening::Disconnected(log, lane, fault) => {
                 self.went_wrong(log, fault);
                 self.core.disconnected(log, lane)
@@ -205,7 +210,8 @@ impl<K: Known> Driver<K> {
                     Ok(_) if lane == LaneName::Read => self.faults[log] = None,
                     Ok(_) => {}
                 }
-                self.core.answered(log, lane, ticket, reply, &mut self.known, now())
+                self.core
+                    .answered(log, lane, ticket, reply, &mut self.known, now())
             }
             Happening::Submitted(records, reply) => {
                 self.next_order += 1;
@@ -220,7 +226,10 @@ impl<K: Known> Driver<K> {
             match effect {
                 Effect::Wire(log, lane, wire) => {
                     // One question at a time, so there is always room; and the task ends only with this one.
-                    let sent = self.lanes.get(&(log, lane)).map(|sender| sender.try_send(wire));
+                    let sent = self
+                        .lanes
+                        .get(&(log, lane))
+                        .map(|sender| sender.try_send(wire));
                     debug_assert!(matches!(sent, Some(Ok(()))), "a lane has room");
                 }
                 Effect::Answer(id, outcome) => {
@@ -233,7 +242,11 @@ impl<K: Known> Driver<K> {
 
     fn went_wrong(&mut self, log: usize, fault: Fault) {
         if self.faults[log] != Some(fault) && fault != Fault::Fenced {
-            tracing::warn!(log = self.names[log], fault = fault.name(), "revocation log");
+            tracing::warn!(
+                log = self.names[log],
+                fault = fault.name(),
+                "revocation log"
+            );
         }
         self.faults[log] = Some(fault);
     }

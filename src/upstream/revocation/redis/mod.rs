@@ -16,7 +16,7 @@ mod reader;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod timing;
 mod wire;
 mod writer;
@@ -117,7 +117,11 @@ impl Options {
         // Where one loss loses accepted orders, a new history waits for those who still know them.
         let has_copies = self.logs.iter().all(|log| log.durability.replicas() > 0);
         let stands_a_loss = has_copies || self.write_quorum > 1;
-        let settle_ms = if stands_a_loss { 0 } else { lease_ms + lane::PAUSE_MS_MAX };
+        let settle_ms = if stands_a_loss {
+            0
+        } else {
+            lease_ms + lane::PAUSE_MS_MAX
+        };
         timing::Timing::new(lease_ms, settle_ms)
     }
 

@@ -133,12 +133,17 @@ impl Reader {
         match (reply, std::mem::replace(&mut self.phase, Phase::Down)) {
             (Ok(Reply::Look(look)), Phase::Looking) => self.looked(look, sent_at, now),
             (Ok(Reply::Look(_)), Phase::Opening) => vec![self.look(now)],
-            (Ok(Reply::Page { next, records, unreadable }), Phase::Scanning { head, held }) => {
-                self.scanned(next, records, unreadable, head, held, now)
-            }
+            (
+                Ok(Reply::Page {
+                    next,
+                    records,
+                    unreadable,
+                }),
+                Phase::Scanning { head, held },
+            ) => self.scanned(next, records, unreadable, head, held, now),
             (Ok(Reply::Entries { entries, look }), Phase::Following) => {
                 self.followed(&entries, &look, sent_at, now)
-            },
+            }
             _ => self.disconnected(),
         }
     }
@@ -146,7 +151,11 @@ impl Reader {
     /// Where it stands at this moment.
     pub(crate) fn state(&self, now: Millis) -> LogState {
         let Some(fresh_at) = self.fresh_at else {
-            return if self.has_answered { LogState::Syncing } else { LogState::Cold };
+            return if self.has_answered {
+                LogState::Syncing
+            } else {
+                LogState::Cold
+            };
         };
         let age = now.saturating_sub(fresh_at);
         if age < self.timing.lease_ms {
@@ -312,7 +321,10 @@ impl Reader {
         let mut acts = vec![Act::Apply(records), Act::Reached(cursor)];
         if has_gap {
             // A history that does not go on where ours ends has lost what we read, and maybe more.
-            if entries.iter().any(|entry| matches!(entry.content, Content::Opened(_))) {
+            if entries
+                .iter()
+                .any(|entry| matches!(entry.content, Content::Opened(_)))
+            {
                 self.counts.histories_lost += 1;
             } else {
                 self.counts.gaps += 1;

@@ -286,7 +286,15 @@ mod tests {
         for text in ["", "ab", &"g".repeat(40), &"a".repeat(39), &"a".repeat(42)] {
             assert_eq!(Mark::from_hex(text.as_bytes()), None, "{text}");
         }
-        for text in ["", "1", "1-", "-1", "a-b", "1-2-3", "99999999999999999999-1"] {
+        for text in [
+            "",
+            "1",
+            "1-",
+            "-1",
+            "a-b",
+            "1-2-3",
+            "99999999999999999999-1",
+        ] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }
     }

@@ -111,7 +111,8 @@ impl Writer {
                 log.queue.clear();
                 deeds.push(Deed::Overflowed(number));
             }
-            log.queue.extend(records.iter().map(|record| (Some(id), *record)));
+            log.queue
+                .extend(records.iter().map(|record| (Some(id), *record)));
             deeds.extend(self.go_on(number, now));
         }
         deeds
@@ -190,7 +191,8 @@ impl Writer {
         let log = &mut self.logs[number];
         let unseen = std::mem::take(&mut log.unseen);
         if !self.timing.errs(Mutant::ForgetsUnseen) {
-            log.queue.extend(unseen.into_iter().map(|(_, record)| (None, record)));
+            log.queue
+                .extend(unseen.into_iter().map(|(_, record)| (None, record)));
         }
     }
 
@@ -232,7 +234,10 @@ impl Writer {
     fn look(&mut self, number: usize, now: Millis) -> Vec<Deed> {
         let log = &mut self.logs[number];
         log.phase = Phase::Looking;
-        vec![Deed::Wire(number, log.lane.ask(Ask::Look { at: None }, now))]
+        vec![Deed::Wire(
+            number,
+            log.lane.ask(Ask::Look { at: None }, now),
+        )]
     }
 
     fn looked(&mut self, number: usize, look: &Look, now: Millis) -> Vec<Deed> {
@@ -268,7 +273,10 @@ impl Writer {
         let batch: Vec<_> = log.queue.drain(..many).collect();
         let records = batch.iter().map(|(_, record)| *record).collect();
         log.phase = Phase::Writing(batch);
-        vec![Deed::Wire(number, log.lane.ask(Ask::Write { epoch, records }, now))]
+        vec![Deed::Wire(
+            number,
+            log.lane.ask(Ask::Write { epoch, records }, now),
+        )]
     }
 
     fn written(
@@ -287,7 +295,8 @@ impl Writer {
             log.retry_at = now + log.lane.jitter().spread(self.timing.retry_ms);
             return Vec::new();
         }
-        log.unseen.extend(batch.iter().map(|(_, record)| (last, *record)));
+        log.unseen
+            .extend(batch.iter().map(|(_, record)| (last, *record)));
         // Where nobody reads this log there is no telling what it keeps; a comparison will.
         let surplus = log.unseen.len().saturating_sub(QUEUE_RECORDS_MAX);
         log.unseen.drain(..surplus);
@@ -298,7 +307,11 @@ impl Writer {
             };
             let confirmed = &mut order.confirmed[number];
             *confirmed = (confirmed.0 + 1, last);
-            let quorum = if self.timing.errs(Mutant::AcceptsBeforeQuorum) { 1 } else { self.quorum };
+            let quorum = if self.timing.errs(Mutant::AcceptsBeforeQuorum) {
+                1
+            } else {
+                self.quorum
+            };
             if order.confirmations() >= quorum && order.answer_by.take().is_some() {
                 deeds.push(Deed::Answer(id, order.outcome(true)));
             }

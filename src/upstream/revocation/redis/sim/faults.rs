@@ -60,7 +60,11 @@ const FORGETFUL: [Kind; 5] = [
     Kind::Flushed,
     Kind::LosesStream,
 ];
-const OF_PRIMARIES: [Kind; 3] = [Kind::FailsOver, Kind::Isolated, Kind::IsolatedWhileOneSleeps];
+const OF_PRIMARIES: [Kind; 3] = [
+    Kind::FailsOver,
+    Kind::Isolated,
+    Kind::IsolatedWhileOneSleeps,
+];
 
 pub(super) struct Faults {
     current: Option<(Kind, usize, usize, usize, Millis)>,
@@ -152,13 +156,27 @@ impl Faults {
     }
 
     fn begin(&mut self, world: &mut World) {
-        let Scenario { replicas, daemons, logs: sides_of, .. } = world.scenario;
+        let Scenario {
+            replicas,
+            daemons,
+            logs: sides_of,
+            ..
+        } = world.scenario;
         let mut kinds = EVERYWHERE.to_vec();
-        kinds.extend(if replicas > 0 { &OF_PRIMARIES[..] } else { &FORGETFUL[..] });
+        kinds.extend(if replicas > 0 {
+            &OF_PRIMARIES[..]
+        } else {
+            &FORGETFUL[..]
+        });
         let mut pick = |many: usize| (world.random.next() % many as u64) as usize;
         let kind = kinds[pick(kinds.len())];
         let (daemon, log) = (pick(daemons), pick(world.scenario.logs));
-        let lasts = 50 + pick(if world.scenario.logs > 1 { 6_000 } else { 4_000 }) as Millis;
+        let lasts = 50
+            + pick(if world.scenario.logs > 1 {
+                6_000
+            } else {
+                4_000
+            }) as Millis;
         let server = world.logs[log].directory[0];
         self.current = Some((kind, daemon, log, server, world.now + lasts));
         world.say(|| format!("{kind:?} of daemon {daemon} or log {log}/{server} for {lasts}"));
@@ -179,10 +197,14 @@ impl Faults {
                 let side = |number: usize| sides >> number & 1;
                 let pairs = (0..daemons).flat_map(|one| (0..sides_of).map(move |log| (one, log)));
                 let apart = pairs.filter(|(one, log)| side(*one) != side(daemons + *log));
-                world.cuts.extend(apart.map(|(one, log)| (one, log, 0)).collect::<Vec<_>>());
+                world
+                    .cuts
+                    .extend(apart.map(|(one, log)| (one, log, 0)).collect::<Vec<_>>());
             }
             // The kernel still takes connections, and nothing comes back.
-            Kind::ServerHangs => world.cuts.extend((0..daemons).map(|daemon| (daemon, log, server))),
+            Kind::ServerHangs => world
+                .cuts
+                .extend((0..daemons).map(|daemon| (daemon, log, server))),
             // Accepted at one moment, gone at the next: nobody may have read it.
             Kind::LosesLast => {
                 self.snapshot = snapshot(world);
@@ -249,7 +271,11 @@ impl Faults {
         } else {
             // One daemon is on the side of the old primary, the others are not.
             for other in 0..there.directory.len() {
-                let (lost, to) = if other == daemon { (new, old) } else { (old, new) };
+                let (lost, to) = if other == daemon {
+                    (new, old)
+                } else {
+                    (old, new)
+                };
                 there.directory[other] = to;
                 world.cuts.insert((other, log, lost));
             }

@@ -101,26 +101,45 @@ fn at_rest(world: &mut World) {
         world.check(daemon);
         let now = world.clock(daemon);
         let at = &world.daemons[daemon];
-        assert_eq!(at.core.standing(now).state, LogState::Live, "I6: daemon {daemon} is live again");
+        assert_eq!(
+            at.core.standing(now).state,
+            LogState::Live,
+            "I6: daemon {daemon} is live again"
+        );
         for (record, what) in [(&world.ordered, "ordered"), (&at.known, "known")] {
-            let (here, there) = if what == "ordered" { (record, &at.known) } else { (record, &world.ordered) };
+            let (here, there) = if what == "ordered" {
+                (record, &at.known)
+            } else {
+                (record, &world.ordered)
+            };
             for (key, times) in &here.0 {
                 // Never less than was ordered (I2), and never more (I1: no good token dies of a repair).
                 assert_eq!(there.0.get(key), Some(times), "I2: daemon {daemon}: {what}");
             }
         }
         for report in at.core.reports(now) {
-            assert_eq!((report.backlog, report.repairs_waiting), (0, 0), "I5: nothing piles up");
+            assert_eq!(
+                (report.backlog, report.repairs_waiting),
+                (0, 0),
+                "I5: nothing piles up"
+            );
         }
     }
     for log in &world.logs {
         let server = &log.servers[log.directory[0]];
         for (key, times) in &world.ordered.0 {
-            assert_eq!(server.store.held.get(key), Some(times), "I2: each log holds everything");
+            assert_eq!(
+                server.store.held.get(key),
+                Some(times),
+                "I2: each log holds everything"
+            );
         }
         let mut cursor: Option<Cursor> = None;
         for entry in &server.store.stream {
-            assert!(cursor.is_none_or(|cursor| cursor.is_followed_by(entry)), "I7: the chain holds");
+            assert!(
+                cursor.is_none_or(|cursor| cursor.is_followed_by(entry)),
+                "I7: the chain holds"
+            );
             cursor = Some(entry.cursor);
         }
     }
@@ -134,10 +153,18 @@ fn record(world: &mut World) -> Record {
     Record {
         key: RecordKey {
             tenant: TenantTag(1),
-            members: Members::NONE.with(if is_watermark { Member::Subject } else { Member::TokenId }),
+            members: Members::NONE.with(if is_watermark {
+                Member::Subject
+            } else {
+                Member::TokenId
+            }),
             id,
         },
-        before: if is_watermark { (world.random.next() % 1_000) as u32 } else { Record::EVERY },
+        before: if is_watermark {
+            (world.random.next() % 1_000) as u32
+        } else {
+            Record::EVERY
+        },
         until: (1_000_000 + world.random.next() % 1_000) as u32,
     }
 }
@@ -151,7 +178,10 @@ fn first_broken(
     seeds.into_iter().find_map(|seed| {
         let broken = catch_unwind(AssertUnwindSafe(|| run(scenario, seed, mutant, false))).err()?;
         let why = broken.downcast_ref::<String>().cloned();
-        Some((seed, why.or_else(|| broken.downcast_ref::<&str>().map(|why| (*why).into()))?))
+        Some((
+            seed,
+            why.or_else(|| broken.downcast_ref::<&str>().map(|why| (*why).into()))?,
+        ))
     })
 }
 
@@ -162,7 +192,10 @@ fn variable(name: &str) -> Option<String> {
 
 fn all_seeds_hold(scenario: Scenario) {
     if let Some(replay) = variable("JOTD_SIM") {
-        if let Some(seed) = replay.strip_prefix(scenario.name).and_then(|seed| seed.strip_prefix(':')) {
+        if let Some(seed) = replay
+            .strip_prefix(scenario.name)
+            .and_then(|seed| seed.strip_prefix(':'))
+        {
             run(scenario, seed.parse().expect("a seed"), None, true);
         }
         return;

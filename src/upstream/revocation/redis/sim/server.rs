@@ -1,8 +1,8 @@
 //! A log as the scripts make it: one server or a primary with a replica, with the ways in which they forget.
 
+use super::super::READ_ENTRIES_MAX;
 use super::super::lane::Jitter;
 use super::super::wire::{Ask, Content, Cursor, Entry, Fault, Look, Mark, Millis, Position, Reply};
-use super::super::READ_ENTRIES_MAX;
 use crate::revocation::{Record, RecordKey};
 use std::collections::BTreeMap;
 
@@ -80,8 +80,18 @@ impl Server {
         self.replid = mark(random);
     }
 
-    pub(super) fn answer(&mut self, ask: &Ask, replicas: u64, beat_ms: Millis, now: Millis) -> Response {
-        let replicas = if self.has_another_replica { 0 } else { replicas };
+    pub(super) fn answer(
+        &mut self,
+        ask: &Ask,
+        replicas: u64,
+        beat_ms: Millis,
+        now: Millis,
+    ) -> Response {
+        let replicas = if self.has_another_replica {
+            0
+        } else {
+            replicas
+        };
         if let Some(fault) = self.refusal
             && (fault != Fault::Refused || is_write(ask))
         {
@@ -181,8 +191,15 @@ impl Server {
     }
 
     pub(super) fn read(&self, after: Position) -> Vec<Entry> {
-        let from = self.store.stream.partition_point(|entry| entry.cursor.at <= after);
-        self.store.stream[from..].iter().take(READ_ENTRIES_MAX).copied().collect()
+        let from = self
+            .store
+            .stream
+            .partition_point(|entry| entry.cursor.at <= after);
+        self.store.stream[from..]
+            .iter()
+            .take(READ_ENTRIES_MAX)
+            .copied()
+            .collect()
     }
 
     /// The replica's copy becomes this.
@@ -210,7 +227,8 @@ impl Server {
 
     fn put(&mut self, record: &Record, always: bool) {
         let times = self.store.held.get(&record.key).copied();
-        let has_it = times.is_some_and(|(before, until)| before >= record.before && until >= record.until);
+        let has_it =
+            times.is_some_and(|(before, until)| before >= record.before && until >= record.until);
         if always || !has_it {
             let times = times.unwrap_or_default();
             let merged = (times.0.max(record.before), times.1.max(record.until));

@@ -209,7 +209,8 @@ impl World {
     pub(super) fn crash(&mut self, daemon: usize) {
         self.daemons[daemon].is_up = false;
         self.daemons[daemon].links.clear();
-        self.orders.retain(|_, (by, _, is_answered)| *is_answered || *by != daemon);
+        self.orders
+            .retain(|_, (by, _, is_answered)| *is_answered || *by != daemon);
     }
 
     pub(super) fn start(&mut self, daemon: usize) {
@@ -244,9 +245,14 @@ impl World {
 
     /// All connections to a server end.
     pub(super) fn hang_up(&mut self, log: usize, server: usize) {
-        self.waiting.retain(|waiting| (waiting.call.log, waiting.call.server) != (log, server));
+        self.waiting
+            .retain(|waiting| (waiting.call.log, waiting.call.server) != (log, server));
         for daemon in 0..self.daemons.len() {
-            let links: Vec<_> = self.daemons[daemon].links.iter().map(|(key, link)| (*key, *link)).collect();
+            let links: Vec<_> = self.daemons[daemon]
+                .links
+                .iter()
+                .map(|(key, link)| (*key, *link))
+                .collect();
             for ((of, lane), link) in links {
                 if of == log && link.server == server && link.is_open {
                     self.drop_link(daemon, log, lane);
@@ -306,7 +312,9 @@ impl World {
         }
         match event {
             Event::Connect(call) => {
-                if self.defer(call.daemon, || Event::Connect(call.clone())) || !self.is_current(&call) {
+                if self.defer(call.daemon, || Event::Connect(call.clone()))
+                    || !self.is_current(&call)
+                {
                     return;
                 }
                 let is_there = self.logs[call.log].servers[call.server].is_up;
@@ -334,14 +342,18 @@ impl World {
                 let at = &mut self.daemons[call.daemon];
                 // An answer of another connection, or the same one again, goes to the machine too: it must know.
                 if let Some(link) = at.links.get_mut(&(call.log, call.lane)) {
-                    link.waits_for.take_if(|ticket| link.id == call.link && *ticket == call.ticket);
+                    link.waits_for
+                        .take_if(|ticket| link.id == call.link && *ticket == call.ticket);
                 }
                 let effects =
-                    at.core.answered(call.log, call.lane, call.ticket, reply, &mut at.known, now);
+                    at.core
+                        .answered(call.log, call.lane, call.ticket, reply, &mut at.known, now);
                 self.take(call.daemon, effects);
             }
             Event::GiveUp(call) => {
-                if self.defer(call.daemon, || Event::GiveUp(call.clone())) || !self.is_current(&call) {
+                if self.defer(call.daemon, || Event::GiveUp(call.clone()))
+                    || !self.is_current(&call)
+                {
                     return;
                 }
                 let link = self.daemons[call.daemon].links.get(&(call.log, call.lane));
@@ -375,11 +387,20 @@ impl World {
             Ask::Read { block_ms, .. } => *block_ms,
             _ => ANSWER_MS / 4,
         };
-        match server.answer(ask, self.scenario.replicas as u64, self.timing.beat_ms, self.now) {
+        match server.answer(
+            ask,
+            self.scenario.replicas as u64,
+            self.timing.beat_ms,
+            self.now,
+        ) {
             Response::Now(reply) => self.send_back(call.clone(), reply),
             response => {
                 let until = self.now + block_ms;
-                self.waiting.push(Waiting { call: call.clone(), until, response });
+                self.waiting.push(Waiting {
+                    call: call.clone(),
+                    until,
+                    response,
+                });
                 self.at(block_ms, Event::Replicate(usize::MAX - call.log));
             }
         }
@@ -396,10 +417,16 @@ impl World {
         if log.servers.len() < 2 {
             return;
         }
-        let primary = log.servers.iter().position(|server| server.is_primary && server.is_up);
+        let primary = log
+            .servers
+            .iter()
+            .position(|server| server.is_primary && server.is_up);
         if let Some(primary) = primary.filter(|_| log.is_linked) {
             let replica = 1 - primary;
-            let (replid, sent) = (log.servers[primary].replid, log.servers[primary].sent.take());
+            let (replid, sent) = (
+                log.servers[primary].replid,
+                log.servers[primary].sent.take(),
+            );
             if log.servers[replica].is_up && !log.servers[replica].is_primary {
                 if let Some((writes, store)) = sent {
                     log.servers[replica].copy(store, replid);
@@ -430,7 +457,14 @@ impl World {
                         waits_for: None,
                     };
                     self.daemons[daemon].links.insert((log, lane), link);
-                    let call = Call { daemon, log, lane, link: link.id, server, ticket: 0 };
+                    let call = Call {
+                        daemon,
+                        log,
+                        lane,
+                        link: link.id,
+                        server,
+                        ticket: 0,
+                    };
                     let delay = after_ms + 1 + self.random.next() % 3;
                     self.at(delay, Event::Connect(call));
                 }
@@ -439,7 +473,14 @@ impl World {
                         continue;
                     };
                     link.waits_for = Some(ticket);
-                    let call = Call { daemon, log, lane, link: link.id, server: link.server, ticket };
+                    let call = Call {
+                        daemon,
+                        log,
+                        lane,
+                        link: link.id,
+                        server: link.server,
+                        ticket,
+                    };
                     let patience = match &ask {
                         Ask::Read { block_ms, .. } => block_ms + ANSWER_MS,
                         _ => ANSWER_MS,
@@ -451,11 +492,16 @@ impl World {
             }
         }
         let at = &mut self.daemons[daemon];
-        let wake_at = at.core.next_wake().saturating_sub(at.booted).max(self.now + 1);
+        let wake_at = at
+            .core
+            .next_wake()
+            .saturating_sub(at.booted)
+            .max(self.now + 1);
         if wake_at < at.wake_at {
             at.wake_at = wake_at;
             self.serial += 1;
-            self.events.insert((wake_at, self.serial), Event::Tick(daemon));
+            self.events
+                .insert((wake_at, self.serial), Event::Tick(daemon));
         }
         self.check(daemon);
     }
@@ -465,11 +511,21 @@ impl World {
         let now = self.clock(daemon);
         let at = &mut self.daemons[daemon];
         let standing = at.core.standing(now);
-        let Some(fresh_at) = standing.fresh_at_ms.filter(|_| standing.state == LogState::Live) else {
+        let Some(fresh_at) = standing
+            .fresh_at_ms
+            .filter(|_| standing.state == LogState::Live)
+        else {
             return;
         };
-        assert!(now - fresh_at < self.timing.lease_ms, "live beyond its lease");
-        let slack = if self.scenario.replicas > 0 { MAX_LAG_MS + 50 } else { 0 };
+        assert!(
+            now - fresh_at < self.timing.lease_ms,
+            "live beyond its lease"
+        );
+        let slack = if self.scenario.replicas > 0 {
+            MAX_LAG_MS + 50
+        } else {
+            0
+        };
         let fresh_at = fresh_at.saturating_sub(at.booted);
         while let Some((accepted_at, record)) = self.accepted.get(at.checked) {
             if accepted_at + slack > fresh_at {
@@ -499,7 +555,10 @@ impl World {
     }
 
     pub(super) fn unanswered(&self) -> usize {
-        self.orders.values().filter(|(.., is_answered)| !is_answered).count()
+        self.orders
+            .values()
+            .filter(|(.., is_answered)| !is_answered)
+            .count()
     }
 
     fn send_back(&mut self, call: Call, reply: Result<Reply, Fault>) {
@@ -529,7 +588,11 @@ impl World {
 
     fn is_current(&self, call: &Call) -> bool {
         let at = &self.daemons[call.daemon];
-        at.is_up && at.links.get(&(call.log, call.lane)).is_some_and(|link| link.id == call.link)
+        at.is_up
+            && at
+                .links
+                .get(&(call.log, call.lane))
+                .is_some_and(|link| link.id == call.link)
     }
 
     fn is_cut(&self, call: &Call) -> bool {

@@ -63,7 +63,11 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
             }
         }
         begun = left;
-        if begun.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if begun.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     results
@@ -81,7 +85,10 @@ pub(super) async fn all_have(options: &Options, hosts: &[&Host], accepted: &[Rec
     }
     let view = hosts[0]
         .until("caught up", |view| {
-            view.logs.iter().filter(|log| log.state == LogState::Live).all(|log| log.backlog == 0)
+            view.logs
+                .iter()
+                .filter(|log| log.state == LogState::Live)
+                .all(|log| log.backlog == 0)
         })
         .await;
     assert!(view.logs.iter().all(|log| log.unreadable == 0), "{view:?}");
@@ -101,10 +108,7 @@ fn three(servers: &[RedisServer; 3]) -> Options {
 }
 
 /// Runs a fault on one log while two hosts follow it and one of them orders.
-async fn with_one_log(
-    arguments: &[&str],
-    fault: impl AsyncFnOnce(&mut RedisServer, &Host),
-) {
+async fn with_one_log(arguments: &[&str], fault: impl AsyncFnOnce(&mut RedisServer, &Host)) {
     let mut server = RedisServer::start(arguments);
     let options = Options::one(server.address());
     let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));
@@ -132,10 +136,13 @@ async fn killed_and_restarted_empty() {
 
 #[tokio::test]
 async fn killed_and_restarted_with_its_file() {
-    with_one_log(&["--appendonly", "yes", "--appendfsync", "always"], async |server, _| {
-        server.kill();
-        server.restart();
-    })
+    with_one_log(
+        &["--appendonly", "yes", "--appendfsync", "always"],
+        async |server, _| {
+            server.kill();
+            server.restart();
+        },
+    )
     .await;
 }
 
@@ -144,7 +151,9 @@ async fn flushed() {
     with_one_log(&[], async |server, other| {
         let lost = other.view().logs[0].histories_lost;
         server.cli(&["FLUSHALL"]);
-        other.until("noticed", |view| view.logs[0].histories_lost > lost).await;
+        other
+            .until("noticed", |view| view.logs[0].histories_lost > lost)
+            .await;
     })
     .await;
 }
@@ -163,7 +172,9 @@ async fn stream_and_state_deleted() {
 async fn stopped_for_longer_than_the_lease() {
     with_one_log(&[], async |server, other| {
         server.stop(true);
-        other.until("suspect", |view| view.standing.state == LogState::Suspect).await;
+        other
+            .until("suspect", |view| view.standing.state == LogState::Suspect)
+            .await;
         server.stop(false);
     })
     .await;
@@ -173,7 +184,9 @@ async fn stopped_for_longer_than_the_lease() {
 async fn out_of_memory() {
     with_one_log(&[], async |server, other| {
         server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-        other.until("suspect", |view| view.standing.state == LogState::Suspect).await;
+        other
+            .until("suspect", |view| view.standing.state == LogState::Suspect)
+            .await;
         let (_, outcome) = other.order(3).await;
         assert!(!outcome.is_accepted);
         server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -183,15 +196,15 @@ async fn out_of_memory() {
 
 #[tokio::test]
 async fn demoted_and_promoted_again() {
-    let elsewhere = RedisServer::start(&[]);
     with_one_log(&[], async |server, other| {
         // A master that is not there: the replica keeps what it has, and refuses writes.
         server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
-        other.until("suspect", |view| view.standing.state == LogState::Suspect).await;
+        other
+            .until("suspect", |view| view.standing.state == LogState::Suspect)
+            .await;
         server.cli(&["REPLICAOF", "NO", "ONE"]);
     })
     .await;
-    drop(elsewhere);
 }
 
 #[tokio::test]
@@ -202,20 +215,28 @@ async fn rights_revoked_and_given_back() {
     let give = [&["ACL", "SETUSER", "jotd", "on", ">secret"], &rights[..]].concat();
     assert_eq!(server.cli(&give).trim(), "OK");
     let mut options = Options::one(server.address());
-    let url = format!("redis+unix://{}?user=jotd&pass=secret", server.socket().display());
+    let url = format!(
+        "redis+unix://{}?user=jotd&pass=secret",
+        server.socket().display()
+    );
     options.logs[0].address = super::super::Address::parse(&url).expect("an address");
     let host = Host::start(&options);
     host.until_live().await;
     let first = host.order_until_accepted(1).await;
     server.cli(&["ACL", "SETUSER", "jotd", "off"]);
     server.cli(&["CLIENT", "KILL", "USER", "jotd"]);
-    host.until("suspect", |view| view.standing.state == LogState::Suspect).await;
+    host.until("suspect", |view| view.standing.state == LogState::Suspect)
+        .await;
     assert_eq!(host.view().logs[0].fault, Some("denied"));
     assert!(!host.order(2).await.1.is_accepted);
     server.cli(&["ACL", "SETUSER", "jotd", "on"]);
     all_have(&options, &[&host], &[first, record(2)]).await;
     // Nothing that it does needs more than the documented rights.
-    assert!(!server.cli(&["ACL", "LOG"]).contains("command"), "{}", server.cli(&["ACL", "LOG"]));
+    assert!(
+        !server.cli(&["ACL", "LOG"]).contains("command"),
+        "{}",
+        server.cli(&["ACL", "LOG"])
+    );
 }
 
 #[tokio::test]
@@ -253,7 +274,10 @@ async fn resumed_where_it_was_left() {
     let last = host.order_until_accepted(2).await;
     let back = Host::start_with(&options, known, &HashMap::from([("redis".into(), cursor)]));
     let view = back.until_live().await;
-    assert_eq!(view.logs[0].scans, 0, "what is remembered is not read again");
+    assert_eq!(
+        view.logs[0].scans, 0,
+        "what is remembered is not read again"
+    );
     assert!(back.known.has(&last));
 }
 
@@ -277,9 +301,15 @@ async fn garbage() {
             }
         });
         let address = format!("redis+unix://{}", socket.display());
-        let host = Host::start(&Options::one(super::super::Address::parse(&address).expect("an address")));
+        let host = Host::start(&Options::one(
+            super::super::Address::parse(&address).expect("an address"),
+        ));
         assert!(!host.order(1).await.1.is_accepted);
-        let view = host.until("at fault", |view| view.logs.iter().any(|log| log.fault.is_some())).await;
+        let view = host
+            .until("at fault", |view| {
+                view.logs.iter().any(|log| log.fault.is_some())
+            })
+            .await;
         assert_eq!(view.standing.state, LogState::Cold, "{nonsense:?}");
         server.abort();
     }
@@ -287,7 +317,11 @@ async fn garbage() {
 
 #[tokio::test]
 async fn one_of_three_lost_for_good_and_another_emptied() {
-    let mut servers = [RedisServer::start(&[]), RedisServer::start(&[]), RedisServer::start(&[])];
+    let mut servers = [
+        RedisServer::start(&[]),
+        RedisServer::start(&[]),
+        RedisServer::start(&[]),
+    ];
     let options = three(&servers);
     let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));
     busy.until_live().await;
@@ -297,9 +331,15 @@ async fn one_of_three_lost_for_good_and_another_emptied() {
     servers[0].kill();
     busy.order_until_accepted(2).await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert_eq!(other.view().standing.state, LogState::Live, "two of three suffice");
+    assert_eq!(
+        other.view().standing.state,
+        LogState::Live,
+        "two of three suffice"
+    );
     servers[1].stop(true);
-    other.until("suspect", |view| view.standing.state == LogState::Suspect).await;
+    other
+        .until("suspect", |view| view.standing.state == LogState::Suspect)
+        .await;
     assert!(!other.order(3).await.1.is_accepted, "one of three does not");
     servers[1].stop(false);
     other.until_live().await;
@@ -309,10 +349,16 @@ async fn one_of_three_lost_for_good_and_another_emptied() {
     accepted.push(last);
     all_have(&options, &[&busy, &other], &accepted).await;
     // Each log that is left holds everything.
-    busy.until("repaired", |view| view.logs.iter().all(|log| log.repairs_waiting == 0)).await;
+    busy.until("repaired", |view| {
+        view.logs.iter().all(|log| log.repairs_waiting == 0)
+    })
+    .await;
     for server in &servers[1..] {
         let held = cli(&server.socket(), &["ZCARD", "rev:{jotd}:until"]);
-        assert!(held.trim().parse::<usize>().expect("a number") >= accepted.len(), "{held}");
+        assert!(
+            held.trim().parse::<usize>().expect("a number") >= accepted.len(),
+            "{held}"
+        );
     }
 }
 
@@ -347,7 +393,9 @@ async fn failover_to_a_replica() {
     view.await;
     // The new primary has no replica, so nothing is accepted, and nobody is live.
     assert!(!busy.order(2).await.1.is_accepted);
-    other.until("suspect", |view| view.standing.state == LogState::Suspect).await;
+    other
+        .until("suspect", |view| view.standing.state == LogState::Suspect)
+        .await;
     let mut accepted = load.stop().await;
     accepted.push(first);
     let second = RedisServer::start(&[]);

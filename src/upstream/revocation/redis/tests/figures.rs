@@ -19,11 +19,22 @@ async fn order_to_applied_beside_bare_redis() {
     let (giver, taker) = (Host::start(&options), Host::start(&options));
     giver.until_live().await;
     taker.until_live().await;
-    let orders = if super::is_thorough() { 20 * ORDERS } else { ORDERS };
+    let orders = if super::is_thorough() {
+        20 * ORDERS
+    } else {
+        ORDERS
+    };
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    let client = Client::open(format!("redis+unix://{}", server.socket().display())).expect("an address");
-    let mut writer = client.get_multiplexed_async_connection().await.expect("a server");
-    let reader = client.get_multiplexed_async_connection().await.expect("a server");
+    let client =
+        Client::open(format!("redis+unix://{}", server.socket().display())).expect("an address");
+    let mut writer = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a server");
+    let reader = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a server");
     for number in 0..orders {
         let order = record(number);
         let given_at = Instant::now();
@@ -52,10 +63,17 @@ async fn order_to_applied_beside_bare_redis() {
 }
 
 /// One `XADD` on one connection, to its arrival by a blocked `XREAD` on another.
-async fn bare_round(writer: &mut MultiplexedConnection, mut reader: MultiplexedConnection) -> Duration {
+async fn bare_round(
+    writer: &mut MultiplexedConnection,
+    mut reader: MultiplexedConnection,
+) -> Duration {
     let blocked = tokio::spawn(async move {
         let mut read = redis::cmd("XREAD");
-        read.arg("BLOCK").arg(1_000).arg("STREAMS").arg("bare").arg("$");
+        read.arg("BLOCK")
+            .arg(1_000)
+            .arg("STREAMS")
+            .arg("bare")
+            .arg("$");
         let entries: redis::Value = read.query_async(&mut reader).await.expect("an answer");
         assert_ne!(entries, redis::Value::Nil);
         Instant::now()
@@ -63,9 +81,15 @@ async fn bare_round(writer: &mut MultiplexedConnection, mut reader: MultiplexedC
     tokio::time::sleep(Duration::from_millis(3)).await;
     let given_at = Instant::now();
     let mut add = redis::cmd("XADD");
-    add.arg("bare").arg("*").arg("record").arg(record(1).to_hex());
+    add.arg("bare")
+        .arg("*")
+        .arg("record")
+        .arg(record(1).to_hex());
     let _: redis::Value = add.query_async(writer).await.expect("an answer");
-    blocked.await.expect("no panics").saturating_duration_since(given_at)
+    blocked
+        .await
+        .expect("no panics")
+        .saturating_duration_since(given_at)
 }
 
 fn percentile(times: &mut [Duration], percent: usize) -> Duration {

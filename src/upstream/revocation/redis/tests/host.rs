@@ -13,7 +13,10 @@ use tokio::sync::Notify;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Default)]
-pub(super) struct Memory(pub(super) Arc<Mutex<HashMap<RecordKey, Record>>>, pub(super) Arc<Notify>);
+pub(super) struct Memory(
+    pub(super) Arc<Mutex<HashMap<RecordKey, Record>>>,
+    pub(super) Arc<Notify>,
+);
 
 impl Known for Memory {
     fn learn(&mut self, records: &[Record]) {
@@ -59,7 +62,13 @@ impl Host {
         remembered: &HashMap<String, Remembered>,
     ) -> Self {
         let clock = Clock::system();
-        let logs = Logs::start(options, known.clone(), remembered, &clock, &Handle::current());
+        let logs = Logs::start(
+            options,
+            known.clone(),
+            remembered,
+            &clock,
+            &Handle::current(),
+        );
         Self {
             logs: logs.expect("addresses"),
             known,
@@ -69,7 +78,10 @@ impl Host {
     pub(super) async fn order(&self, number: u32) -> (Record, Outcome) {
         let record = record(number);
         self.known.clone().learn(&[record]);
-        (record, self.logs.submit(vec![record]).await.expect("it runs"))
+        (
+            record,
+            self.logs.submit(vec![record]).await.expect("it runs"),
+        )
     }
 
     /// Orders until one is accepted; a server that is gone takes none.
@@ -80,7 +92,11 @@ impl Host {
             if outcome.is_accepted {
                 return record;
             }
-            assert!(since.elapsed() < PATIENCE, "never accepted: {:?}", self.view());
+            assert!(
+                since.elapsed() < PATIENCE,
+                "never accepted: {:?}",
+                self.view()
+            );
         }
     }
 
@@ -97,13 +113,18 @@ impl Host {
     }
 
     pub(super) async fn until_live(&self) -> View {
-        self.until("live", |view| view.standing.state == LogState::Live).await
+        self.until("live", |view| view.standing.state == LogState::Live)
+            .await
     }
 
     pub(super) async fn until_it_has(&self, record: &Record) {
         let since = Instant::now();
         while !self.known.has(record) {
-            assert!(since.elapsed() < PATIENCE, "never learnt {record}: {:?}", self.view());
+            assert!(
+                since.elapsed() < PATIENCE,
+                "never learnt {record}: {:?}",
+                self.view()
+            );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -116,10 +137,18 @@ pub(super) fn record(number: u32) -> Record {
     Record {
         key: RecordKey {
             tenant: TenantTag(0x5eed),
-            members: Members::NONE.with(if is_watermark { Member::Subject } else { Member::TokenId }),
+            members: Members::NONE.with(if is_watermark {
+                Member::Subject
+            } else {
+                Member::TokenId
+            }),
             id,
         },
-        before: if is_watermark { 1_800_000_000 } else { Record::EVERY },
+        before: if is_watermark {
+            1_800_000_000
+        } else {
+            Record::EVERY
+        },
         until: 4_000_000_000,
     }
 }

@@ -6,7 +6,7 @@ mod figures;
 mod host;
 mod network;
 mod scripts;
-mod server;
+pub(in crate::upstream::revocation) mod server;
 
 #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
 fn is_thorough() -> bool {

@@ -40,7 +40,9 @@ impl Network {
             }
         }
         let ends = ["a", "b"].map(|end| format!("{}{end}", network.cable));
-        assert!(ip(&["link", "add", &ends[0], "type", "veth", "peer", "name", &ends[1]]));
+        assert!(ip(&[
+            "link", "add", &ends[0], "type", "veth", "peer", "name", &ends[1]
+        ]));
         for (side, end) in network.sides.iter().zip(&ends) {
             if let Some(side) = side {
                 assert!(ip(&["link", "set", end, "netns", side]));
@@ -69,12 +71,22 @@ impl Network {
     /// A server on one side, which is also reached by its Unix socket, whatever becomes of the cable.
     fn server(&self, side: usize) -> RedisServer {
         let address = self.address(side);
-        let arguments = ["--port", "6379", "--bind", &address, "--protected-mode", "no"];
+        let arguments = [
+            "--port",
+            "6379",
+            "--bind",
+            &address,
+            "--protected-mode",
+            "no",
+        ];
         let prefix: Vec<_> = match &self.sides[side] {
             Some(side) => vec!["ip", "netns", "exec", side],
             None => Vec::new(),
         };
-        RedisServer::start_under(&prefix, &[&arguments[..], &["--repl-timeout", "2"]].concat())
+        RedisServer::start_under(
+            &prefix,
+            &[&arguments[..], &["--repl-timeout", "2"]].concat(),
+        )
     }
 
     fn ip(&self, side: usize, arguments: &[&str]) -> bool {
@@ -108,7 +120,9 @@ fn rounds(few: u32, many: u32) -> u32 {
 
 #[tokio::test]
 async fn the_link_is_cut_and_then_the_primary_killed() {
-    let Some(network) = Network::new(false) else { return };
+    let Some(network) = Network::new(false) else {
+        return;
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let link = folder.path().join("redis.sock");
     let mut servers = [network.server(0), network.server(1)];
@@ -130,7 +144,11 @@ async fn the_link_is_cut_and_then_the_primary_killed() {
         network.plug(false);
         tokio::time::sleep(Duration::from_millis(1_000)).await;
         let held = |server: &RedisServer| -> u64 {
-            server.cli(&["ZCARD", "rev:{jotd}:until"]).trim().parse().expect("a number")
+            server
+                .cli(&["ZCARD", "rev:{jotd}:until"])
+                .trim()
+                .parse()
+                .expect("a number")
         };
         let held_before = held(&servers[old]);
         servers[old].kill();
@@ -145,13 +163,21 @@ async fn the_link_is_cut_and_then_the_primary_killed() {
         accepted.extend(load.stop().await);
     }
     all_have(&options, &[&busy, &other], &accepted).await;
-    assert!(would_be_lost > 0, "the cut cost nothing, so this shows nothing");
-    eprintln!("{} accepted, none lost; {would_be_lost} writes went down with their primaries", accepted.len());
+    assert!(
+        would_be_lost > 0,
+        "the cut cost nothing, so this shows nothing"
+    );
+    eprintln!(
+        "{} accepted, none lost; {would_be_lost} writes went down with their primaries",
+        accepted.len()
+    );
 }
 
 #[tokio::test]
 async fn a_primary_that_is_cut_off_is_not_believed() {
-    let Some(network) = Network::new(false) else { return };
+    let Some(network) = Network::new(false) else {
+        return;
+    };
     let servers = [network.server(0), network.server(1)];
     servers[1].cli(&["REPLICAOF", &network.address(0), "6379"]);
     let mut options = Options::one(servers[0].address());
@@ -160,7 +186,8 @@ async fn a_primary_that_is_cut_off_is_not_believed() {
     host.until_live().await;
     network.plug(false);
     // It goes on answering, and taking writes; what it says is no longer worth anything.
-    host.until("suspect", |view| view.standing.state == LogState::Suspect).await;
+    host.until("suspect", |view| view.standing.state == LogState::Suspect)
+        .await;
     assert!(servers[0].cli(&["PING"]).contains("PONG"));
     assert!(!host.order(1).await.1.is_accepted);
     network.plug(true);
@@ -170,13 +197,21 @@ async fn a_primary_that_is_cut_off_is_not_believed() {
 
 #[tokio::test]
 async fn a_partition_of_any_length_is_survived() {
-    let Some(network) = Network::new(true) else { return };
+    let Some(network) = Network::new(true) else {
+        return;
+    };
     let server = network.server(1);
-    let far = Options::one(Address::parse(&format!("redis://{}:6379", network.address(1))).expect("an address"));
+    let far = Options::one(
+        Address::parse(&format!("redis://{}:6379", network.address(1))).expect("an address"),
+    );
     // One orders on the server's own host; the other is on the far side of the cable.
     let near = Arc::new(Host::start(&Options::one(server.address())));
     let away = Host::start(&far);
-    let lengths: &[u64] = if super::is_thorough() { &[100, 1_000, 5_000, 20_000, 60_000] } else { &[2_500] };
+    let lengths: &[u64] = if super::is_thorough() {
+        &[100, 1_000, 5_000, 20_000, 60_000]
+    } else {
+        &[2_500]
+    };
     let mut accepted = Vec::new();
     for (round, length) in (0..).zip(lengths) {
         near.until_live().await;
@@ -186,7 +221,11 @@ async fn a_partition_of_any_length_is_survived() {
         network.plug(false);
         tokio::time::sleep(Duration::from_millis(*length)).await;
         if *length > 2_200 {
-            assert_ne!(away.view().standing.state, LogState::Live, "its lease is over");
+            assert_ne!(
+                away.view().standing.state,
+                LogState::Live,
+                "its lease is over"
+            );
         }
         network.plug(true);
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-pub(super) struct RedisServer {
+pub(in crate::upstream::revocation) struct RedisServer {
     folder: TempDir,
     prefix: Vec<String>,
     arguments: Vec<String>,
@@ -15,15 +15,24 @@ pub(super) struct RedisServer {
 
 impl RedisServer {
     /// Keeps nothing on disk unless the arguments say so.
-    pub(super) fn start(arguments: &[&str]) -> Self {
+    pub(in crate::upstream::revocation) fn start(arguments: &[&str]) -> Self {
         Self::start_under(&[], arguments)
     }
 
     /// Started by another command, as `ip netns exec` is one.
-    pub(super) fn start_under(prefix: &[&str], arguments: &[&str]) -> Self {
+    pub(in crate::upstream::revocation) fn start_under(
+        prefix: &[&str],
+        arguments: &[&str],
+    ) -> Self {
         let prefix: Vec<_> = prefix.iter().map(|word| (*word).to_owned()).collect();
-        let folder = tempfile::Builder::new().prefix("jotd-redis").tempdir().expect("a folder");
-        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let folder = tempfile::Builder::new()
+            .prefix("jotd-redis")
+            .tempdir()
+            .expect("a folder");
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect();
         let child = spawn(&folder, &prefix, &arguments);
         let server = Self {
             folder,
@@ -35,34 +44,38 @@ impl RedisServer {
         server
     }
 
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(in crate::upstream::revocation) fn socket(&self) -> PathBuf {
         self.folder.path().join("redis.sock")
     }
 
-    pub(super) fn address(&self) -> Address {
+    pub(in crate::upstream::revocation) fn address(&self) -> Address {
         Address::parse(&format!("redis+unix://{}", self.socket().display())).expect("an address")
     }
 
     /// `kill -9`, and nobody is asked.
-    pub(super) fn kill(&mut self) {
+    pub(in crate::upstream::revocation) fn kill(&mut self) {
         self.child.kill().expect("a process of ours");
         self.child.wait().expect("a process of ours");
         let _ = std::fs::remove_file(self.socket());
     }
 
-    pub(super) fn restart(&mut self) {
+    pub(in crate::upstream::revocation) fn restart(&mut self) {
         self.child = spawn(&self.folder, &self.prefix, &self.arguments);
         self.wait_until_ready();
     }
 
-    pub(super) fn stop(&self, is_stopped: bool) {
+    pub(in crate::upstream::revocation) fn stop(&self, is_stopped: bool) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let signal = if is_stopped { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT };
+        let signal = if is_stopped {
+            rustix::process::Signal::STOP
+        } else {
+            rustix::process::Signal::CONT
+        };
         rustix::process::kill_process(pid, signal).expect("a process of ours");
     }
 
     /// What `redis-cli` prints for a command.
-    pub(super) fn cli(&self, arguments: &[&str]) -> String {
+    pub(in crate::upstream::revocation) fn cli(&self, arguments: &[&str]) -> String {
         cli(&self.socket(), arguments)
     }
 
@@ -84,9 +97,18 @@ impl Drop for RedisServer {
     }
 }
 
-pub(super) fn cli(socket: &std::path::Path, arguments: &[&str]) -> String {
-    let output = Command::new("redis-cli").arg("-s").arg(socket).args(arguments).output();
-    String::from_utf8_lossy(&output.expect("redis-cli, which scripts/install-tools installs").stdout).into_owned()
+pub(in crate::upstream::revocation) fn cli(socket: &std::path::Path, arguments: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .arg("-s")
+        .arg(socket)
+        .args(arguments)
+        .output();
+    String::from_utf8_lossy(
+        &output
+            .expect("redis-cli, which scripts/install-tools installs")
+            .stdout,
+    )
+    .into_owned()
 }
 
 fn spawn(folder: &TempDir, prefix: &[String], arguments: &[String]) -> Child {
@@ -94,8 +116,22 @@ fn spawn(folder: &TempDir, prefix: &[String], arguments: &[String]) -> Child {
     Command::new(&words[0])
         .args(&words[1..])
         .current_dir(folder.path())
-        .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"])
-        .args(["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"])
+        .args([
+            "--port",
+            "0",
+            "--unixsocket",
+            "redis.sock",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
+        .args([
+            "--repl-diskless-sync-delay",
+            "0",
+            "--repl-ping-replica-period",
+            "1",
+        ])
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
