@@ -42,7 +42,7 @@ pub enum AddressFault {
 
 /// Makes connections to the server that is in charge at that moment.
 pub(crate) enum Finder {
-    Server(Client),
+    Server(Box<Client>),
     Sentinels(Box<SentinelClient>),
 }
 
@@ -100,11 +100,15 @@ impl Address {
         let first = addresses.first().map_or("", |address| &**address);
         let mut address = match primary {
             Some(primary) => {
-                let host = |address: &Box<str>| {
+                let host = |address: &str| {
                     let (_, host) = address.split_once("://").unwrap_or(("", address));
                     host.trim_end_matches('/').to_owned()
                 };
-                let hosts = addresses.iter().map(host).collect::<Vec<_>>().join(",");
+                let hosts = addresses
+                    .iter()
+                    .map(|address| host(address))
+                    .collect::<Vec<_>>()
+                    .join(",");
                 let (scheme, _) = first.split_once("://").unwrap_or(("redis", first));
                 Self::parse(&format!("{scheme}+sentinel://{hosts}/{primary}"))?
             }
@@ -147,7 +151,9 @@ impl Address {
         } else {
             url.as_str().into_connection_info().and_then(Client::open)
         };
-        client.map(Finder::Server).map_err(unusable)
+        client
+            .map(|client| Finder::Server(Box::new(client)))
+            .map_err(unusable)
     }
 
     fn with_password(&self, mut url: Url, password: &str) -> Result<Url, AddressFault> {

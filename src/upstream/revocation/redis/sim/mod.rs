@@ -3,6 +3,7 @@
 //! and `JOTD_SIM_SEEDS=100000` runs more of them.
 
 mod faults;
+mod judge;
 mod server;
 mod world;
 
@@ -11,8 +12,9 @@ use super::reader::LogState;
 use super::timing::{Mutant, Timing};
 use super::wire::{Cursor, Millis};
 use crate::revocation::{Member, Members, Record, RecordKey, TenantTag};
+use judge::Memory;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use world::{Memory, World};
+use world::World;
 
 /// How long a primary may not have heard from its replica and still write signs of life.
 const MAX_LAG_MS: Millis = 1_000;

@@ -2,41 +2,17 @@
 
 use super::super::core::{Core, Effect, Known, LaneName};
 use super::super::lane::{Jitter, Wire};
-use super::super::reader::LogState;
 use super::super::timing::Timing;
 use super::super::wire::{Ask, Cursor, Fault, Millis, Reply};
-use super::super::writer::{OrderId, Outcome};
+use super::super::writer::OrderId;
+use super::Scenario;
+use super::judge::Memory;
 use super::server::{Response, Server};
-use super::{MAX_LAG_MS, Scenario};
-use crate::revocation::{Record, RecordKey};
+use crate::revocation::Record;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The driver gives up on an answer this long after it should have come, and on a connection.
 const ANSWER_MS: Millis = 400;
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Memory(pub(super) BTreeMap<RecordKey, (u32, u32)>);
-
-impl Known for Memory {
-    fn learn(&mut self, records: &[Record]) {
-        for record in records {
-            let times = self.0.entry(record.key).or_default();
-            *times = (times.0.max(record.before), times.1.max(record.until));
-        }
-    }
-
-    fn stand(&mut self, _: &super::super::View) {}
-
-    fn each(&self, see: &mut dyn FnMut(Record)) {
-        for (key, (before, until)) in &self.0 {
-            see(Record {
-                key: *key,
-                before: *before,
-                until: *until,
-            });
-        }
-    }
-}
 
 pub(super) struct Daemon {
     pub(super) core: Core,
@@ -46,13 +22,13 @@ pub(super) struct Daemon {
     pub(super) is_up: bool,
     paused_until: Millis,
     /// Its clock at time 0: time since boot is another on each host.
-    booted: Millis,
+    pub(super) booted: Millis,
     /// Connections of earlier lives have lower numbers.
     born: u64,
     links: BTreeMap<(usize, LaneName), Link>,
     wake_at: Millis,
     /// Orders that have been checked to be known.
-    checked: usize,
+    pub(super) checked: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -111,7 +87,7 @@ pub(super) struct World {
     /// All that was ever ordered.
     pub(super) ordered: Memory,
     /// With who took it, and whether it has been answered.
-    orders: BTreeMap<OrderId, (usize, Record, bool)>,
+    pub(super) orders: BTreeMap<OrderId, (usize, Record, bool)>,
     pub(super) accepted: Vec<(Millis, Record)>,
     pub(super) pending: usize,
     /// Whether to tell what happens.
@@ -504,61 +480,6 @@ impl World {
                 .insert((wake_at, self.serial), Event::Tick(daemon));
         }
         self.check(daemon);
-    }
-
-    /// I3: a log that is called live has been read up to when it is said to have been.
-    pub(super) fn check(&mut self, daemon: usize) {
-        let now = self.clock(daemon);
-        let at = &mut self.daemons[daemon];
-        let standing = at.core.standing(now);
-        let Some(fresh_at) = standing
-            .fresh_at_ms
-            .filter(|_| standing.state == LogState::Live)
-        else {
-            return;
-        };
-        assert!(
-            now - fresh_at < self.timing.lease_ms,
-            "live beyond its lease"
-        );
-        let slack = if self.scenario.replicas > 0 {
-            MAX_LAG_MS + 50
-        } else {
-            0
-        };
-        let fresh_at = fresh_at.saturating_sub(at.booted);
-        while let Some((accepted_at, record)) = self.accepted.get(at.checked) {
-            if accepted_at + slack > fresh_at {
-                break;
-            }
-            let known = at.known.0.get(&record.key);
-            assert!(
-                known.is_some_and(|times| times.0 >= record.before && times.1 >= record.until),
-                "I3 at {}: daemon {daemon} is live as of {fresh_at} without {record}, accepted at {accepted_at}",
-                self.now
-            );
-            at.checked += 1;
-        }
-    }
-
-    /// I4: one answer, and only one.
-    fn answered(&mut self, id: OrderId, outcome: &Outcome) {
-        let (_, record, is_answered) = self.orders.get_mut(&id).expect("an answer to an order");
-        assert!(!*is_answered, "I4: answered twice");
-        *is_answered = true;
-        if outcome.is_accepted {
-            let record = *record;
-            self.accepted.push((self.now, record));
-        } else {
-            self.pending += 1;
-        }
-    }
-
-    pub(super) fn unanswered(&self) -> usize {
-        self.orders
-            .values()
-            .filter(|(.., is_answered)| !is_answered)
-            .count()
     }
 
     fn send_back(&mut self, call: Call, reply: Result<Reply, Fault>) {

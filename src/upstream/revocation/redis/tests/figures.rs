@@ -3,9 +3,10 @@
 use super::super::Options;
 use super::host::{Host, record};
 use super::server::RedisServer;
+use crate::clock::since_boot;
 use redis::Client;
 use redis::aio::MultiplexedConnection;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Orders of a run. Few, because a test must not take long; `JOTD_FAULTS` takes more.
 const ORDERS: u32 = 200;
@@ -37,13 +38,13 @@ async fn order_to_applied_beside_bare_redis() {
         .expect("a server");
     for number in 0..orders {
         let order = record(number);
-        let given_at = Instant::now();
+        let given_at = since_boot();
         let order_given = giver.logs.submit(vec![order]);
         let known = async {
             loop {
                 let told = taker.known.1.notified();
                 if taker.known.has(&order) {
-                    return given_at.elapsed();
+                    return since_boot() - given_at;
                 }
                 told.await;
             }
@@ -76,20 +77,17 @@ async fn bare_round(
             .arg("$");
         let entries: redis::Value = read.query_async(&mut reader).await.expect("an answer");
         assert_ne!(entries, redis::Value::Nil);
-        Instant::now()
+        since_boot()
     });
     tokio::time::sleep(Duration::from_millis(3)).await;
-    let given_at = Instant::now();
+    let given_at = since_boot();
     let mut add = redis::cmd("XADD");
     add.arg("bare")
         .arg("*")
         .arg("record")
         .arg(record(1).to_hex());
     let _: redis::Value = add.query_async(writer).await.expect("an answer");
-    blocked
-        .await
-        .expect("no panics")
-        .saturating_duration_since(given_at)
+    blocked.await.expect("no panics").saturating_sub(given_at)
 }
 
 fn percentile(times: &mut [Duration], percent: usize) -> Duration {

@@ -1,11 +1,11 @@
 //! A host that follows logs, as the daemon does, with a plain map for a register.
 
 use super::super::{Known, LogState, Logs, Options, Outcome, Remembered, View};
-use crate::clock::Clock;
+use crate::clock::{Clock, since_boot};
 use crate::revocation::{Member, Members, Record, RecordKey, TenantTag};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -86,14 +86,14 @@ impl Host {
 
     /// Orders until one is accepted; a server that is gone takes none.
     pub(super) async fn order_until_accepted(&self, number: u32) -> Record {
-        let since = Instant::now();
+        let since = since_boot();
         loop {
             let (record, outcome) = self.order(number).await;
             if outcome.is_accepted {
                 return record;
             }
             assert!(
-                since.elapsed() < PATIENCE,
+                since_boot() - since < PATIENCE,
                 "never accepted: {:?}",
                 self.view()
             );
@@ -118,10 +118,10 @@ impl Host {
     }
 
     pub(super) async fn until_it_has(&self, record: &Record) {
-        let since = Instant::now();
+        let since = since_boot();
         while !self.known.has(record) {
             assert!(
-                since.elapsed() < PATIENCE,
+                since_boot() - since < PATIENCE,
                 "never learnt {record}: {:?}",
                 self.view()
             );
