@@ -592,7 +592,10 @@ proptest! {
 fn what_a_writer_put_before_it_panicked_is_announced_by_the_next() {
     let register = register();
     let tenancy = register.tenancy(&ids(), "acme");
-    register.merge(&[record_of(&order("acme", &[(Member::TokenId, "t2")]))], now());
+    register.merge(
+        &[record_of(&order("acme", &[(Member::TokenId, "t2")]))],
+        now(),
+    );
     let Probed::Clear(stamp) = register.probe(&tenancy, &token()) else {
         panic!("nothing concerns it")
     };
@@ -604,5 +607,8 @@ fn what_a_writer_put_before_it_panicked_is_announced_by_the_next() {
         assert!(writer.join().is_err());
     });
     register.merge(&[], now());
-    assert_eq!(register.recheck(&tenancy, stamp.to_words()), Recheck::Unsure);
+    assert_eq!(
+        register.recheck(&tenancy, stamp.to_words()),
+        Recheck::Unsure
+    );
 }
