@@ -65,7 +65,7 @@ impl Default for Options {
     }
 }
 
-/// Default for the most entries kept: about 30 MB when full.
+/// Default for the most entries kept: about 32 MB when full.
 pub const CAPACITY_DEFAULT: usize = 262_144;
 
 /// Default for the number of shards. Only insertions lock a shard, and they are as rare as verifications.

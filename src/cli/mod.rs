@@ -65,7 +65,7 @@ enum Choice {
     Issue(issue::Args),
     Keys(keys::Args),
     Bench(bench::Args),
-    Revoke(revoke::Args),
+    Revoke(Box<revoke::Args>),
     Health(health::Args),
     #[command(hide = true)]
     Completions(manual::CompletionsArgs),

@@ -59,6 +59,7 @@ pub(super) fn ask(
             call.tokens.len()
         ]);
     }
+    let generation = records.revocation_generation();
     let mut verdicts = Vec::with_capacity(call.tokens.len());
     let missed = SCRATCH.with_borrow_mut(|scratch| {
         look_up(shared, &records, &call, now, scratch, &mut verdicts);
@@ -74,6 +75,7 @@ pub(super) fn ask(
     let pending = Pending::open(
         call,
         now,
+        generation,
         records,
         verdicts,
         misses.len(),

@@ -197,7 +197,7 @@ mod tests {
         std::thread::spawn(explore).join().is_ok()
     }
 
-    // I-21: a terminated token is refused from the moment its order is acknowledged.
+    /// Checks I-21.
     #[test]
     fn no_interleaving_lets_a_revoked_token_pass() {
         assert!(holds([Put, Mark, Raise], Stamp::BeforeLooking));

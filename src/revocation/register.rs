@@ -12,7 +12,7 @@ use crate::os;
 use crate::sync::{Place, pin};
 use hashbrown::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Bounds of a register.
 #[derive(Clone, Debug)]
@@ -286,8 +286,16 @@ impl Register {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Writer> {
-        // Tables are changed by single stores and exchanged whole: a writer that panicked has left no half of one.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            let writer = poisoned.into_inner();
+            // Tables are changed by single stores and exchanged whole: a writer that panicked has left no half of
+            // one. But it may have put what it did not announce.
+            let next = self.coherence.next();
+            writer.tenants.iter().for_each(|tenant| tenant.change(next));
+            self.coherence.raise(next);
+            self.writer.clear_poison();
+            writer
+        })
     }
 
     /// Everything is where readers find it; marks come next and the generation last.

@@ -551,3 +551,64 @@ fn readers_beside_a_writer_never_lose_a_revocation() {
     });
     assert!(register.len() <= 3_000);
 }
+
+proptest! {
+    #[test]
+    fn any_order_that_is_written_is_read_again(
+        bits in 0..128_u8,
+        value in "\\PC{1,40}",
+        issued in prop_oneof![Just(Issued::Fitting), Just(Issued::Now), Just(Issued::Ever), (0..u32::MAX).prop_map(Issued::UpTo)],
+        until in prop::option::of(0..u32::MAX),
+    ) {
+        let members = Members::from_bits(bits).expect("seven bits");
+        let digest = "0123456789abcdef".repeat(4);
+        let mut order = Order::everything(&value).issued(issued);
+        for member in members.iter() {
+            let value = if member == Member::Digest { &digest } else { &value };
+            order = order.naming(member, value).expect("values that tokens can have");
+        }
+        if let Some(until) = until {
+            order = order.until(until);
+        }
+        let json = order.to_json();
+        prop_assert_eq!(Order::parse(json.as_bytes()), Ok(order.clone()));
+        prop_assert_eq!(order.members(), members);
+        // Whatever is cut from it is no order, or one that says less, and never a panic.
+        for end in 0..json.len() {
+            let _ = Order::parse(&json.as_bytes()[..end]);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_order_or_record_are_refused_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[0-9a-fA-F]{0,60}") {
+        prop_assert!(Order::parse(&bytes).is_err());
+        if let Ok(record) = Record::from_hex(&text) {
+            prop_assert_eq!(record.to_hex(), text);
+        }
+    }
+}
+
+#[test]
+fn what_a_writer_put_before_it_panicked_is_announced_by_the_next() {
+    let register = register();
+    let tenancy = register.tenancy(&ids(), "acme");
+    register.merge(
+        &[record_of(&order("acme", &[(Member::TokenId, "t2")]))],
+        now(),
+    );
+    let Probed::Clear(stamp) = register.probe(&tenancy, &token()) else {
+        panic!("nothing concerns it")
+    };
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let _writer = register.lock();
+            panic!("half-way through a merge");
+        });
+        assert!(writer.join().is_err());
+    });
+    register.merge(&[], now());
+    assert_eq!(
+        register.recheck(&tenancy, stamp.to_words()),
+        Recheck::Unsure
+    );
+}

@@ -85,6 +85,37 @@ impl Records {
         }
     }
 
+    /// The register's generation: while it stays the same, so does every word on revocations. 0 without any.
+    #[must_use]
+    pub fn revocation_generation(&self) -> u64 {
+        self.register
+            .as_ref()
+            .map_or(0, |register| register.generation())
+    }
+
+    /// Takes back a good verdict on a token, if by now an order revokes it or its tenant is left without fresh
+    /// knowledge.
+    pub fn reconsider(&self, token: &[u8], verdict: &mut Verdict, now: Now) {
+        let Verdict::Valid(trusted) = verdict else {
+            return;
+        };
+        let mut payload = Vec::new();
+        let issuer = read_again(token, &mut payload)
+            .ok()
+            .and_then(|(_, claims, _)| self.entry(self.find(claims.iss.as_deref())?));
+        let word = match issuer {
+            None => Word::Unknown,
+            Some(issuer) => match &issuer.revoking {
+                None => return,
+                Some(revoking) => revoking.look_again(token, &trusted.signer, now),
+            },
+        };
+        match word.freshness() {
+            Ok(freshness) => trusted.revocation = freshness,
+            Err(other) => *verdict = other,
+        }
+    }
+
     /// Whether every order up to this revision is known. 0 asks for none; without revocation no other is.
     #[must_use]
     pub fn knows(&self, revision: u64) -> bool {

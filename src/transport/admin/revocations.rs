@@ -94,7 +94,10 @@ pub(super) fn list(connection: &Connection, query: Option<&str>) -> Response<Bod
                 page.tenant = Some(revocation.ids.tenant_tag(&value));
                 Some(())
             }
-            "kind" => Some(page.kind = Some(value.into_owned())),
+            "kind" => {
+                page.kind = Some(value.into_owned());
+                Some(())
+            }
             _ => None,
         };
         if read.is_none() {

@@ -400,7 +400,7 @@ mod tests {
             (
                 r#"{"SECRET":1}"#,
                 "unknown_member",
-                "known are token, policy and want",
+                "known are token, policy, want and min_revision",
             ),
             ("{\"token\":\"a\u{1}\"}", "not_json", "control character"),
             (r#"{"token":"\ud800"}"#, "not_json", "line 1"),
@@ -417,6 +417,14 @@ mod tests {
             ("unknown_member", true)
         );
         assert_eq!(error("{}", Shape::Many).0, "missing_member");
+        for revision in ["-1", "1.5", "\"1\"", "null", "18446744073709551616"] {
+            let body = format!(r#"{{"token":"a","min_revision":{revision}}}"#);
+            let fault = parse(&Bytes::from(body), Shape::One).expect_err(revision);
+            assert_eq!(fault.error, "wrong_type", "{revision}");
+        }
+        let body = Bytes::from_static(br#"{"min_revision":18446744073709551615,"token":"a"}"#);
+        let asked = parse(&body, Shape::One).map(|asked| asked.min_revision);
+        assert_eq!(asked, Ok(u64::MAX));
         assert_eq!(error(r#"{"tokens":"a"}"#, Shape::Many).0, "wrong_type");
         assert_eq!(error(r#"{"tokens":["a",1]}"#, Shape::Many).0, "wrong_type");
     }
