@@ -38,6 +38,9 @@ pub enum AddressFault {
         "the path of a Sentinel address names the service, as in redis+sentinel://host:26379/mymaster"
     )]
     Service,
+    /// Which of them is in charge, only Sentinels can say.
+    #[error("several addresses are Sentinels, and need the name of the primary to ask them for")]
+    Several,
 }
 
 /// Makes connections to the server that is in charge at that moment.
@@ -112,6 +115,7 @@ impl Address {
                 let (scheme, _) = first.split_once("://").unwrap_or(("redis", first));
                 Self::parse(&format!("{scheme}+sentinel://{hosts}/{primary}"))?
             }
+            None if addresses.len() > 1 => return Err(AddressFault::Several),
             None => match first.strip_prefix("unix:") {
                 Some(path) => Self::parse(&format!("redis+unix://{path}"))?,
                 None => Self::parse(first)?,
@@ -301,6 +305,11 @@ mod tests {
             assert!(address.finder().is_ok());
         }
         assert!(Address::of_parts(&[], None, None).is_err());
+        let two = ["redis://a.example".into(), "redis://b.example".into()];
+        assert_eq!(
+            Address::of_parts(&two, None, None),
+            Err(AddressFault::Several)
+        );
     }
 
     #[test]
