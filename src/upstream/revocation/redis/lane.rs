@@ -86,10 +86,6 @@ impl Lane {
         self.is_open && !self.is_waiting
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.is_open
-    }
-
     pub(crate) fn jitter(&mut self) -> &mut Jitter {
         &mut self.jitter
     }
