@@ -35,6 +35,11 @@ soak: ## The kernels against aws-lc-rs and each other, SOAK times as long; SEED=
 	JOTD_SOAK=$(SOAK) JOTD_SEED=$(SEED) $(CARGO) test --profile soak --lib -- --nocapture \
 		every_kernel_agrees_with_the_reference long_chains_end_alike
 
+.PHONY: faults
+faults: tools ## Faults of Redis, disks and networks at length, and 100,000 simulated histories; needs root
+	JOTD_FAULTS=1 $(CARGO) test --quiet --lib upstream::revocation::redis::tests -- --test-threads 2 --nocapture
+	JOTD_SIM_SEEDS=33334 $(CARGO) test --quiet --lib upstream::revocation::redis::sim
+
 check: tools ## Formatting, clippy with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings

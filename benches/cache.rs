@@ -127,6 +127,7 @@ fn entry() -> Entry {
         expires_at: 4,
         issuer: 5,
         key_slot: 6,
+        revocation: [7, 8],
     }
 }
 

@@ -69,6 +69,7 @@ fn hits(criterion: &mut Criterion) {
                         policy: PolicyId::DEFAULT,
                         want: Want::Verdict,
                         deadline: None,
+                        min_revision: 0,
                     };
                     let now = engine.clock().now();
                     let verdicts = engine.ask(call, now, |_| unreachable!()).unwrap();
@@ -166,6 +167,7 @@ fn ask_and_wait(engine: &Engine, tokens: &[Bytes]) {
             policy: PolicyId::DEFAULT,
             want: Want::Verdict,
             deadline: None,
+            min_revision: 0,
         };
         let reply = sender.clone();
         let at_once = engine.ask(call, engine.clock().now(), move |verdicts| {

@@ -72,6 +72,24 @@ pub struct Metrics {
     pub kernel_reviews: Family<ReviewLabels, Counter>,
     /// Times a kernel disagreed with the reference.
     pub kernel_disagreements: Family<KernelLabels, Counter>,
+    /// Orders taken in, by what they name.
+    pub revoked: Family<RevocationLabels, Counter>,
+    /// Orders that were not taken, by why.
+    pub revocations_refused: Family<RefusedLabels, Counter>,
+    /// Records held against tokens.
+    pub revocation_entries: Gauge,
+    /// How old the knowledge of revocations is, in seconds.
+    pub revocation_lag_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// 1 for the state that revocation is in, 0 for the others.
+    pub revocation_state: Family<StateLabels, Gauge>,
+    /// Time to make orders safe on this host's disk and known to it.
+    pub revocation_commit_seconds: Histogram,
+    /// Records in this host's own log, dead ones included.
+    pub revocation_log_records: Gauge,
+    /// Times this host's own log was written anew.
+    pub revocation_compactions: Counter,
+    /// Repairs of logs: a torn end cut off, records that a log had lost written back.
+    pub revocation_repairs: Counter,
     /// Whether the last reload of the configuration was accepted (1) or not (0).
     pub config_last_reload_successful: Gauge,
 }
@@ -149,6 +167,27 @@ pub struct IssuerLabels {
     pub issuer: std::sync::Arc<str>,
 }
 
+/// Label of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RevocationLabels {
+    /// `jti`, `sub`, `sid`, `client`, `kid`, `digest`, `iss`, `tenant`, or `several`.
+    pub kind: &'static str,
+}
+
+/// Label of an order that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedLabels {
+    /// `invalid`, `unauthorized`, `disk_full`, `unwritable`, `busy`, `stopping`.
+    pub why: &'static str,
+}
+
+/// Label of a state of revocation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StateLabels {
+    /// `off`, `live`, `stale`.
+    pub state: &'static str,
+}
+
 /// Labels of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct FetchLabels {
@@ -214,6 +253,23 @@ impl Metrics {
                 "kernel_disagreements",
                 "Times a kernel disagreed with the reference",
             ),
+            revoked: new.family("revoked", "Orders of revocation taken in"),
+            revocations_refused: new.family("revocations_refused", "Orders that were not taken"),
+            revocation_entries: new.gauge("revocation_entries", "Revocations held"),
+            revocation_lag_seconds: new
+                .gauge_f64("revocation_lag", "Age of what is known of revocations"),
+            revocation_state: new.family("revocation_state", "The state that revocation is in"),
+            revocation_commit_seconds: new.seconds(
+                "revocation_commit",
+                "Time to make orders safe on this host's disk",
+            ),
+            revocation_log_records: new
+                .gauge("revocation_log_records", "Records in this host's own log"),
+            revocation_compactions: new.counter(
+                "revocation_compactions",
+                "Times this host's own log was written anew",
+            ),
+            revocation_repairs: new.counter("revocation_repairs", "Repairs of logs"),
             config_last_reload_successful: new.gauge(
                 "config_last_reload_successful",
                 "Whether the last reload was accepted",

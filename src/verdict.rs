@@ -36,6 +36,48 @@ pub struct Trusted {
     pub expires_in: Option<i64>,
     /// Whether signature and static policy came from the cache.
     pub cached: bool,
+    /// How fresh the knowledge of revocations was.
+    pub revocation: Freshness,
+}
+
+/// How much is known about revocations at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// Whether anything can have been missed.
+    pub state: RevocationState,
+    /// How old the knowledge is, in milliseconds; `u32::MAX` where there never was any, or as long ago.
+    pub age_ms: u32,
+}
+
+/// Whether revocations are followed, as callers see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RevocationState {
+    /// No revocation is configured.
+    #[default]
+    Off = 0,
+    /// Every order acknowledged up to the knowledge's age ago is known, and that is within the lease.
+    Live = 1,
+    /// Orders may have been missed since.
+    Stale = 2,
+}
+
+impl RevocationState {
+    /// The stable name, as in the JSON verdict.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Live => "live",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
 }
 
 /// Issuer, algorithm and key behind a trusted token.

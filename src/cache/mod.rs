@@ -40,6 +40,8 @@ pub struct Entry {
     pub issuer: u32,
     /// Index of the key slot in the issuer's key set.
     pub key_slot: u32,
+    /// As of when it was not revoked, and where a change would show: only the revocation register reads it.
+    pub revocation: [u64; 2],
 }
 
 /// How large the cache may grow and how it is shared.
@@ -63,7 +65,7 @@ impl Default for Options {
     }
 }
 
-/// Default for the most entries kept: about 30 MB when full.
+/// Default for the most entries kept: about 32 MB when full.
 pub const CAPACITY_DEFAULT: usize = 262_144;
 
 /// Default for the number of shards. Only insertions lock a shard, and they are as rare as verifications.
@@ -126,10 +128,18 @@ impl Cache {
     }
 
     /// Remembers a verified token, evicting another if there is no room. `share` is the tenant's number.
-    /// Returns whether another had to go.
+    /// Returns whether another had to go. Times beyond 60,000 years from now are not worth their bits: such a
+    /// token is verified each time.
     pub fn insert(&self, digest: &Digest, entry: Entry, share: u32) -> bool {
         let name = Name::of(digest);
         self.shard(&name).insert(&name, &entry, share)
+    }
+
+    /// Notes that the entry found under a digest was looked up in the register again. Should it have changed since, or
+    /// somebody be writing nearby, nothing happens: the next hit looks again.
+    pub fn renew(&self, digest: &Digest, found: &Entry, revocation: [u64; 2]) {
+        let name = Name::of(digest);
+        self.shard(&name).renew(&name, found, revocation);
     }
 
     /// Forgets a digest whose entry turned out stale.

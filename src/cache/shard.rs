@@ -61,7 +61,7 @@ impl Shard {
     }
 
     pub(super) fn insert(&self, name: &Name, entry: &Entry, share: u32) -> bool {
-        if self.capacity == 0 {
+        if self.capacity == 0 || !Slot::holds(entry) {
             return false;
         }
         let mut ledger = self.lock();
@@ -84,6 +84,25 @@ impl Shard {
         }
         self.len.store(ledger.len(), Ordering::Relaxed);
         must_go.is_some()
+    }
+
+    pub(super) fn renew(&self, name: &Name, found: &Entry, revocation: [u64; 2]) {
+        // A hit does not wait for a writer.
+        let Ok(_ledger) = self.ledger.try_lock() else {
+            return;
+        };
+        let slot = self.slot_of(name).and_then(|slot| self.slots.get(slot));
+        if let Some(slot) = slot
+            && slot.read(name).as_ref() == Some(found)
+        {
+            slot.write(
+                name,
+                &Entry {
+                    revocation,
+                    ..*found
+                },
+            );
+        }
     }
 
     pub(super) fn remove(&self, name: &Name) {
@@ -174,6 +193,7 @@ mod tests {
             expires_at: 4,
             issuer: 5,
             key_slot: 6,
+            revocation: [7, 8],
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Slot {
     version: AtomicU32,
     uses: AtomicU32,
     name: [AtomicU64; 4],
-    entry: [AtomicU64; 5],
+    entry: [AtomicU64; 6],
 }
 
 impl Slot {
@@ -29,10 +29,15 @@ impl Slot {
         if held != name.0 || version % 2 == 1 {
             return None;
         }
-        let words: [u64; 5] = std::array::from_fn(|i| self.entry[i].load(Ordering::Relaxed));
+        let words: [u64; 6] = std::array::from_fn(|i| self.entry[i].load(Ordering::Relaxed));
         // Keeps the loads above from sinking below the second look at the version.
         fence(Ordering::Acquire);
         (self.version.load(Ordering::Relaxed) == version).then(|| unpack(words))
+    }
+
+    /// Whether an entry's times fit.
+    pub(super) fn holds(entry: &Entry) -> bool {
+        unpack(pack(entry)) == *entry
     }
 
     /// Reads from both ends, and so from every line the slot lies in, for the reading's sake.
@@ -92,24 +97,90 @@ impl Slot {
     }
 }
 
-fn pack(entry: &Entry) -> [u64; 5] {
+/// Bits of a time: 69,000 years either side of the epoch.
+const TIME_BITS: u32 = 42;
+const TIME_MAX: i64 = (1 << (TIME_BITS - 1)) - 1;
+const TIME_MIN: i64 = -TIME_MAX;
+
+/// A slot lies in two lines of the CPU's cache; unpacked, an entry would reach into a third.
+fn pack(entry: &Entry) -> [u64; 6] {
+    let times = [entry.valid_from, entry.valid_until, entry.expires_at];
+    let times = times.into_iter().fold(0, |packed: u128, time| {
+        let time = time.clamp(TIME_MIN, TIME_MAX) + TIME_MAX;
+        packed << TIME_BITS | u128::from(time.cast_unsigned())
+    });
+    let [after, before] = entry.revocation;
     [
         entry.generation,
-        entry.valid_from.cast_unsigned(),
-        entry.valid_until.cast_unsigned(),
-        entry.expires_at.cast_unsigned(),
+        halves(times).0,
+        halves(times).1,
         u64::from(entry.issuer) << 32 | u64::from(entry.key_slot),
+        after,
+        before,
     ]
 }
 
-fn unpack(words: [u64; 5]) -> Entry {
-    let [generation, valid_from, valid_until, expires_at, place] = words;
+#[inline]
+fn unpack(words: [u64; 6]) -> Entry {
+    let [generation, times_high, times_low, place, after, before] = words;
+    let times = u128::from(times_high) << 64 | u128::from(times_low);
+    let time = |nth: u32| {
+        let packed = times >> (TIME_BITS * nth) & ((1 << TIME_BITS) - 1);
+        let time = halves(packed).1.cast_signed() - TIME_MAX;
+        // The ends stand for no bound at all.
+        match time {
+            TIME_MIN => i64::MIN,
+            TIME_MAX => i64::MAX,
+            time => time,
+        }
+    };
     Entry {
         generation,
-        valid_from: valid_from.cast_signed(),
-        valid_until: valid_until.cast_signed(),
-        expires_at: expires_at.cast_signed(),
+        valid_from: time(2),
+        valid_until: time(1),
+        expires_at: time(0),
         issuer: super::high(place),
         key_slot: super::low(place),
+        revocation: [after, before],
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the halves are what is wanted"
+)]
+fn halves(wide: u128) -> (u64, u64) {
+    ((wide >> 64) as u64, wide as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_come_back_exactly_or_are_not_taken() {
+        let entry = |time| Entry {
+            generation: u64::MAX,
+            valid_from: time,
+            valid_until: time,
+            expires_at: 1_710_000_000,
+            issuer: u32::MAX,
+            key_slot: 7,
+            revocation: [u64::MAX, 1],
+        };
+        for time in [
+            0,
+            -1,
+            1_710_000_000,
+            TIME_MAX - 1,
+            1 - TIME_MAX,
+            i64::MIN,
+            i64::MAX,
+        ] {
+            assert!(Slot::holds(&entry(time)), "{time}");
+        }
+        for time in [TIME_MAX, -TIME_MAX, i64::MAX - 1, i64::MIN + 1, 1 << 50] {
+            assert!(!Slot::holds(&entry(time)), "{time}");
+        }
     }
 }

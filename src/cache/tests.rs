@@ -28,6 +28,7 @@ fn entry(seed: u64) -> Entry {
         expires_at: seed.cast_signed() + 3,
         issuer: low(seed) + 4,
         key_slot: low(seed) + 5,
+        revocation: [seed + 6, seed + 7],
     }
 }
 

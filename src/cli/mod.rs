@@ -15,6 +15,7 @@ mod keys;
 mod manual;
 mod output;
 mod process;
+mod revoke;
 mod serve;
 mod verify;
 
@@ -64,6 +65,7 @@ enum Choice {
     Issue(issue::Args),
     Keys(keys::Args),
     Bench(bench::Args),
+    Revoke(Box<revoke::Args>),
     Health(health::Args),
     #[command(hide = true)]
     Completions(manual::CompletionsArgs),
@@ -108,6 +110,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Choice::Issue(args) => issue::run(args),
         Choice::Keys(args) => keys::run(args),
         Choice::Bench(args) => bench::run(args),
+        Choice::Revoke(args) => revoke::run(args),
         Choice::Health(args) => health::run(args),
         Choice::Completions(args) => manual::completions(args),
         Choice::Man(args) => manual::man(args),
@@ -134,6 +137,7 @@ impl Choice {
             Self::Issue(_) => "issue",
             Self::Keys(_) => "keys",
             Self::Bench(_) => "bench",
+            Self::Revoke(_) => "revoke",
             Self::Health(_) => "health",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",

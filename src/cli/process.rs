@@ -33,20 +33,8 @@ pub(crate) fn withhold_panic_messages() {
 /// Starts logging to stderr, as the configuration says. The level is ours alone: at `trace` the HTTP library
 /// would print headers, and with them tokens.
 pub(super) fn start_logging(log: Log) {
-    let level = match log.level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    };
-    let of_others = if log.level == LogLevel::Error {
-        "error"
-    } else {
-        "warn"
-    };
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("{of_others},jotd={level}")))
+        .with_env_filter(EnvFilter::new(filter(log.level)))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start can only be a second call in one process, and the first logger serves it as well.
@@ -54,6 +42,23 @@ pub(super) fn start_logging(log: Log) {
         LogFormat::Human => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// What is logged at a level. Audit lines are always: whoever turns the log down still wants to know who revoked.
+fn filter(of_log: LogLevel) -> String {
+    let level = match of_log {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    let of_others = if of_log == LogLevel::Error {
+        "error"
+    } else {
+        "warn"
+    };
+    format!("{of_others},jotd={level},jotd::audit=info")
 }
 
 /// The text with every argument that looks like a token taken out: argument parsers quote what they do

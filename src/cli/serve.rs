@@ -127,9 +127,11 @@ impl From<Fault> for Failure {
             Fault::Keys(_) | Fault::Records(_) | Fault::Tls(_) | Fault::Config(_) => {
                 Self::Usage(fault.to_string())
             }
-            Fault::Listen { .. } | Fault::Engine(_) | Fault::Thread(_) | Fault::Issuer(_) => {
-                Self::Fault(fault.to_string())
-            }
+            Fault::Listen { .. }
+            | Fault::Revocation(_)
+            | Fault::Engine(_)
+            | Fault::Thread(_)
+            | Fault::Issuer(_) => Self::Fault(fault.to_string()),
         }
     }
 }

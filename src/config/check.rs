@@ -7,7 +7,9 @@ use super::fault::{Found, Place, did_you_mean, shown};
 use super::raw;
 use super::section::At;
 use super::setting::{FilePath, List, Name, Text};
-use super::{Config, Listen, Log, Socket, Threads, Tls, check_issuer, check_peer};
+use super::{
+    Config, Listen, Log, Socket, Threads, Tls, check_issuer, check_peer, check_revocation,
+};
 use crate::policy::Narrowing;
 use crate::transport::tls::Acceptor;
 use crate::{cache, engine, os, transport};
@@ -25,6 +27,7 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
     let tenants: std::collections::HashSet<&str> =
         issuers.iter().map(|issuer| &*issuer.tenant).collect();
     let threads = checker.threads(&raw.threads);
+    let revocation = check_revocation::revocation(raw, &mut checker);
     Config {
         engine: engine::Options {
             cpus: threads.verify.clone(),
@@ -44,6 +47,7 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
             format: raw.log.format.value,
         },
         peers: check_peer::peers(raw, &mut checker),
+        revocation,
         issuers,
         policies,
         warnings: Vec::new(),
@@ -134,6 +138,13 @@ impl Checker<'_> {
     fn listen(&mut self, raw: &raw::Listen) -> Listen {
         let tls = self.tls(&raw.tls);
         let socket = self.socket(raw);
+        let admin_socket = self.admin_socket(raw);
+        if let (Some(socket), Some(admin)) = (&socket, &admin_socket)
+            && socket.path == admin.path
+        {
+            let message = "is the same path as `socket`";
+            self.found.push(&raw.admin_socket.place, message);
+        }
         let http = address(&raw.http);
         let admin = address(&raw.admin);
         if socket.is_none() && http.is_none() {
@@ -174,24 +185,47 @@ impl Checker<'_> {
             socket,
             http,
             admin,
+            admin_socket,
             admin_hosts: optional_texts(raw.admin_hosts.as_ref()),
             keys_required: raw.keys_required.value,
             tls,
         }
     }
 
-    fn socket(&mut self, raw: &raw::Listen) -> Option<Socket> {
-        if raw.socket.value.0 == Path::new("off") {
+    /// The path of a Unix socket, unless it is off.
+    fn socket_path(&mut self, raw: &At<FilePath>) -> Option<PathBuf> {
+        if raw.value.0 == Path::new("off") {
             return None;
         }
-        let path = self.path(&raw.socket.value);
+        let path = self.path(&raw.value);
         // `sun_path` of unix(7) has 108 bytes, one of them for the end.
         if path.as_os_str().len() > 107 {
             self.found.push(
-                &raw.socket.place,
+                &raw.place,
                 "is longer than the 107 bytes that a Unix socket's path may have",
             );
         }
+        Some(path)
+    }
+
+    fn admin_socket(&mut self, raw: &raw::Listen) -> Option<Socket> {
+        let path = self.socket_path(&raw.admin_socket)?;
+        let mode = raw.admin_socket_mode.value.0;
+        if mode & 0o007 != 0 {
+            self.found.push(
+                &raw.admin_socket_mode.place,
+                "lets everybody on this host reload and revoke; 0600 and 0660 do not",
+            );
+        }
+        Some(Socket {
+            path,
+            mode,
+            group: None,
+        })
+    }
+
+    fn socket(&mut self, raw: &raw::Listen) -> Option<Socket> {
+        let path = self.socket_path(&raw.socket)?;
         let group = raw.socket_group.as_ref().and_then(|group| {
             let Name(name) = &group.value;
             let id = name.parse().ok().or_else(|| os::group_id(name));
@@ -252,7 +286,7 @@ impl Checker<'_> {
         }
     }
 
-    fn refuse_exposed(&mut self, path: &Path, place: &Place) {
+    pub(super) fn refuse_exposed(&mut self, path: &Path, place: &Place) {
         let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
         if mode & 0o007 != 0 {
             self.found.push(

@@ -7,9 +7,11 @@ use super::section::Setting;
 use super::setting::{List, Text, schema, string, wanted};
 use crate::crypto::Tier;
 use crate::jose::Algorithm;
+use crate::revocation::Staleness;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The word `"any"`, or something to hold tokens against. That anything goes must be written out.
 #[derive(Clone, Debug)]
@@ -313,6 +315,60 @@ fn json(node: &Node) -> serde_json::Value {
     }
 }
 
+/// What to say of tokens when revocations may have been missed: `"strict"`, `"open"`, or `{ bounded = "30s" }`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StalenessWord(pub(super) Staleness);
+
+impl Setting for StalenessWord {
+    fn read(node: &Node, found: &mut Found) -> Option<Self> {
+        let bound = match (&node.value, string(node)) {
+            (_, Some("strict")) => return Some(Self(Staleness::Strict)),
+            (_, Some("open")) => return Some(Self(Staleness::Open)),
+            // From the environment, where there are no tables.
+            (Value::Text(text), _) => text.strip_prefix("bounded="),
+            (Value::Table(Table(entries)), _) => match &entries[..] {
+                [entry] if entry.name == "bounded" => string(&entry.node),
+                _ => None,
+            },
+            _ => None,
+        };
+        let bound = bound.and_then(duration);
+        if bound.is_none() {
+            let what =
+                "\"strict\", \"open\", or { bounded = \"30s\" } with ms, s, m or h, up to 24h";
+            wanted(node, what, found);
+        }
+        bound.map(|bound| Self(Staleness::Bounded(bound)))
+    }
+}
+
+schema!([] StalenessWord, _generator => json_schema!({ "anyOf": [
+    { "enum": ["strict", "open"] },
+    {
+        "type": "object",
+        "properties": { "bounded": { "type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h)$" } },
+        "required": ["bounded"],
+        "additionalProperties": false,
+    },
+] }));
+
+/// A whole number and a unit.
+fn duration(text: &str) -> Option<Duration> {
+    const MAX: Duration = Duration::from_secs(86_400);
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok().filter(|number| *number > 0)?;
+    let bound = Duration::from_millis(number.checked_mul(unit_ms)?);
+    (bound <= MAX).then_some(bound)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,6 +379,26 @@ mod tests {
         assert_eq!(CpuList::parse("1-3,8"), Ok(vec![1, 2, 3, 8]));
         for wrong in ["", "a", "1-", "-1", "3-1", "1,1", "0-2,1", "0-1024", "1,,2"] {
             assert!(CpuList::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bounds_have_a_unit_and_an_end() {
+        assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(duration("24h"), Some(Duration::from_secs(86_400)));
+        for wrong in [
+            "",
+            "30",
+            "s",
+            "0s",
+            "-1s",
+            "1.5s",
+            "25h",
+            "1d",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(duration(wrong), None, "{wrong}");
         }
     }
 }

@@ -10,6 +10,7 @@
 mod check;
 mod check_issuer;
 mod check_peer;
+mod check_revocation;
 mod choice;
 mod document;
 mod fault;
@@ -28,6 +29,7 @@ pub use schema::schema;
 
 use crate::engine;
 use crate::policy::{Narrowing, Policy};
+use crate::revocation::Staleness;
 use crate::transport;
 use crate::transport::peers::UnixRule;
 use crate::transport::tls::Identity;
@@ -60,6 +62,8 @@ pub struct Config {
     pub drain_patience: Duration,
     /// What is logged.
     pub log: Log,
+    /// How tokens are revoked, where they can be.
+    pub revocation: Option<Revocation>,
     /// Whose tokens are trusted.
     pub issuers: Vec<Issuer>,
     /// Named request policies.
@@ -86,8 +90,10 @@ pub struct Listen {
     pub socket: Option<Socket>,
     /// HTTP and gRPC.
     pub http: Option<SocketAddr>,
-    /// Metrics, health, reload.
+    /// Metrics, health, reload, revocation.
     pub admin: Option<SocketAddr>,
+    /// The same on a Unix socket, whose permissions say who may.
+    pub admin_socket: Option<Socket>,
     /// Names by which `admin` may be called to reload, besides those of loopback.
     pub admin_hosts: Vec<Box<str>>,
     /// Whether readiness waits for every issuer's keys.
@@ -143,6 +149,60 @@ pub struct Log {
     pub level: LogLevel,
     /// How lines look.
     pub format: LogFormat,
+}
+
+/// How tokens are revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Folder of this host's log.
+    pub state_dir: PathBuf,
+    /// The secret that callers bear to revoke; without one, only the admin socket's permissions let in.
+    pub token_file: Option<PathBuf>,
+    /// The secret under which ids are made.
+    pub id_secret_file: Option<PathBuf>,
+    /// What to say of tokens when orders may have been missed.
+    pub staleness: Staleness,
+    /// The same, by tenant, where it differs.
+    pub tenant_staleness: Vec<(Box<str>, Staleness)>,
+    /// Most records of one tenant.
+    pub tenant_records_max: usize,
+    /// How long a log elsewhere counts as current.
+    pub lease: Duration,
+    /// How many logs elsewhere must hold an order.
+    pub write_quorum: usize,
+    /// Logs elsewhere.
+    pub logs: Vec<RevocationLog>,
+}
+
+/// A log elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationLog {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is; several for Sentinels.
+    pub addresses: Vec<Box<str>>,
+    /// The primary to ask Sentinels for.
+    pub sentinel_primary: Option<Box<str>>,
+    /// The ACL user.
+    pub user: Option<Box<str>>,
+    /// A file with the user's password.
+    pub password_file: Option<PathBuf>,
+    /// Authorities to trust for TLS instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How many replicas must confirm an entry.
+    pub replicas: usize,
+}
+
+impl Revocation {
+    /// What to say of this tenant's tokens when orders may have been missed.
+    #[must_use]
+    pub fn staleness_of(&self, tenant: &str) -> Staleness {
+        let own = self
+            .tenant_staleness
+            .iter()
+            .find(|(name, _)| **name == *tenant);
+        own.map_or(self.staleness, |(_, staleness)| *staleness)
+    }
 }
 
 /// A trusted issuer.

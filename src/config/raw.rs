@@ -2,7 +2,9 @@
 //! `docs/config.schema.json` is made from it, and `docs/configuration.md` is held against it.
 #![forbid(unsafe_code)]
 
-use super::choice::{Address, AnyOr, Ceiling, CpuList, InlineJwks, LogFormat, LogLevel, Types};
+use super::choice::{
+    Address, AnyOr, Ceiling, CpuList, InlineJwks, LogFormat, LogLevel, StalenessWord, Types,
+};
 use super::section::section;
 use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
 use crate::cache::{CAPACITY_DEFAULT, SHARDS_DEFAULT};
@@ -12,6 +14,7 @@ use crate::limits::{
     BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
     TOKEN_BYTES_DEFAULT, TOKEN_BYTES_MAX,
 };
+use crate::revocation::TENANT_RECORDS_DEFAULT;
 
 const DAY_SECONDS: i64 = 86_400;
 const YEAR_SECONDS: i64 = 366 * DAY_SECONDS;
@@ -33,6 +36,8 @@ section! {
         section limits: Limits;
         /// What is logged, and how.
         section log: Log;
+        /// Revoking tokens before they expire.
+        section revocation: Revocation;
         /// A trusted issuer.
         sections issuer: Issuer;
         /// A named set of further demands that a caller may ask for. It narrows, and never widens.
@@ -99,6 +104,10 @@ section! {
         default http: Address = "127.0.0.1:8484";
         /// Address for metrics, health and reload, or "off".
         default admin: Address = "127.0.0.1:8485";
+        /// Path of a Unix socket for the same, or "off". Whom its permissions let in may reload and revoke.
+        default admin_socket: FilePath = "off";
+        /// Permissions of the admin's Unix socket, in octal.
+        default admin_socket_mode: Mode = "0600";
         /// Lets `http` listen beyond loopback without TLS: tokens then cross the network in clear.
         default allow_plaintext: bool = false;
         /// Lets `admin` listen beyond loopback: whoever reaches it may read metrics and reload.
@@ -159,6 +168,63 @@ section! {
         default level: LogLevel = "info";
         /// How lines look.
         default format: LogFormat = "human";
+    }
+}
+
+section! {
+    /// Revoking tokens before they expire.
+    struct Revocation {
+        /// Folder of this host's log of revocations, made where there is none; two daemons need one each. Unset:
+        /// nothing can be revoked.
+        optional state_dir: FilePath;
+        /// A file with the secret that callers of the admin listener bear to revoke.
+        optional token_file: FilePath;
+        /// A file with the secret under which ids of records are made; the same for all who share logs. Unset: the
+        /// empty secret.
+        optional id_secret_file: FilePath;
+        /// What to say of tokens when orders may have been missed: "strict" makes them `unavailable`, { bounded =
+        /// "30s" } does so after that long, "open" lets them pass with a flag.
+        default staleness: StalenessWord = "strict";
+        /// Most records of one tenant, before its oldest are exchanged for a watermark that covers them.
+        default tenant_records_max: Count<16, 100_000_000> = TENANT_RECORDS_DEFAULT as i64;
+        /// How long a log elsewhere counts as current after it was last seen to be, in milliseconds.
+        default lease_ms: Count<200, 600_000> = 2_000;
+        /// How many logs must hold an order before it is acknowledged. Unset: more than half of them.
+        optional write_quorum: Count<1, 9>;
+        /// A log elsewhere, in Redis or Valkey, that daemons share.
+        sections log: RevocationLog;
+        /// Terms of one tenant.
+        sections tenant: RevocationTenant;
+    }
+}
+
+section! {
+    /// A log elsewhere, in Redis or Valkey, that daemons share.
+    struct RevocationLog {
+        /// What metrics, receipts and other daemons call it.
+        required name: Name = "every log has a name of its own, like name = \"redis-a\"";
+        /// Its address: `redis://host:port`, `rediss://host:port` for TLS, or `unix:/path`. Several for Sentinel.
+        required address: OneOrMany<Text> = "write where it is, like address = \"rediss://redis-a:6379\"";
+        /// The name of the primary that the addresses, which are then Sentinels, are asked for.
+        optional sentinel_primary: Name;
+        /// The ACL user.
+        optional user: Name;
+        /// A file with the ACL user's password.
+        optional password_file: FilePath;
+        /// Certificates of authorities, in PEM, to trust for TLS instead of the system's.
+        optional ca_file: FilePath;
+        /// How many replicas must confirm an entry before this log counts as holding it.
+        default replicas: Count<0, 9> = 0;
+    }
+}
+
+section! {
+    /// Terms of one tenant.
+    struct RevocationTenant {
+        /// The tenant, as issuers name it.
+        required name: Name = "name the tenant, as its issuers do";
+        /// As in [revocation], for this tenant.
+        optional staleness: StalenessWord;
     }
 }
 

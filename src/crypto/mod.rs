@@ -22,6 +22,7 @@ mod tier;
 mod weierstrass;
 
 pub use batch::{Check, Outcome, estimated_cost_ns, verify_batch};
+pub use checksum::checksum;
 pub use guard::{KernelReport, kernels};
 pub use tier::{CEILING_VARIABLE, Tier, ceiling, forced, set_ceiling};
 

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::transport::admin::{self, Admin, Reload};
 use crate::transport::{Context, Shutdown, ShutdownTrigger};
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use tokio::runtime::{Handle, Runtime};
@@ -53,27 +54,36 @@ impl Control {
         &self.runtime
     }
 
-    /// Serves the admin listener.
+    /// Serves the admin listener, and the admin socket.
     ///
     /// # Errors
     /// [`Fault::Listen`].
     pub(super) fn serve_admin(
         &self,
-        listener: TcpListener,
-        admin: Admin,
-        context: Context,
+        listener: Option<TcpListener>,
+        socket: Option<UnixListener>,
+        admin: &Admin,
+        context: &Context,
     ) -> Result<(), Fault> {
         let _entered = self.runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener);
-        let listener = listener.map_err(|cause| Fault::Listen {
+        let fault = |cause| Fault::Listen {
             what: "the admin listener".to_owned(),
             cause,
-        })?;
+        };
         let context = Context {
             shutdown: self.ending.clone(),
-            ..context
+            ..context.clone()
         };
-        self.runtime.spawn(admin::serve(listener, admin, context));
+        if let Some(listener) = listener {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(fault)?;
+            let serving = admin::serve(listener, admin.clone(), context.clone());
+            self.runtime.spawn(serving);
+        }
+        if let Some(socket) = socket {
+            let socket = tokio::net::UnixListener::from_std(socket).map_err(fault)?;
+            self.runtime
+                .spawn(admin::serve_socket(socket, admin.clone(), context));
+        }
         Ok(())
     }
 

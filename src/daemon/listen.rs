@@ -22,8 +22,9 @@ pub(super) struct Listeners {
     pub(super) socket: Option<UnixListener>,
     pub(super) http: Option<TcpListener>,
     pub(super) admin: Option<TcpListener>,
-    /// Removes the socket when dropped; a socket that was passed to us stays.
-    pub(super) owned_path: Option<OwnedPath>,
+    pub(super) admin_socket: Option<UnixListener>,
+    /// Remove the sockets when dropped; a socket that was passed to us stays.
+    pub(super) owned_paths: Vec<OwnedPath>,
 }
 
 impl Listeners {
@@ -36,7 +37,8 @@ impl Listeners {
             socket: None,
             http: None,
             admin: None,
-            owned_path: None,
+            admin_socket: None,
+            owned_paths: Vec::new(),
         };
         for (name, descriptor) in passed {
             listeners.adopt(&name, descriptor)?;
@@ -46,7 +48,12 @@ impl Listeners {
         {
             let (listener, path) = open_socket(socket)?;
             listeners.socket = Some(listener);
-            listeners.owned_path = Some(path);
+            listeners.owned_paths.push(path);
+        }
+        if let Some(socket) = &listen.admin_socket {
+            let (listener, path) = open_socket(socket)?;
+            listeners.admin_socket = Some(listener);
+            listeners.owned_paths.push(path);
         }
         if listeners.http.is_none() {
             listeners.http = listen
@@ -92,7 +99,9 @@ impl Listeners {
             .map(|socket| socket.set_nonblocking(true));
         let http = self.http.as_ref().map(|http| http.set_nonblocking(true));
         let admin = self.admin.as_ref().map(|admin| admin.set_nonblocking(true));
-        for result in [socket, http, admin].into_iter().flatten() {
+        let admin_socket = self.admin_socket.as_ref();
+        let admin_socket = admin_socket.map(|socket| socket.set_nonblocking(true));
+        for result in [socket, http, admin, admin_socket].into_iter().flatten() {
             result.map_err(|error| fault("a listener", error))?;
         }
         Ok(())

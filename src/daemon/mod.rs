@@ -12,6 +12,7 @@ mod listen;
 mod notify;
 mod records;
 mod reload;
+mod revocation;
 mod watchdog;
 
 pub use dev::{Dev, dev};
@@ -30,6 +31,7 @@ use control::Control;
 use io::{Doors, IoThreads};
 use listen::{Listeners, OwnedPath};
 use reload::Reloader;
+use revocation::{Prepared, Revocation};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -53,6 +55,9 @@ pub enum Fault {
     /// TLS cannot be served.
     #[error("TLS cannot be served: {0}")]
     Tls(String),
+    /// The log of revocations cannot be used. Starting without it would let revoked tokens pass.
+    #[error("revocations cannot be kept: {0}")]
+    Revocation(String),
     /// The workers could not be started.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -97,7 +102,8 @@ pub struct Daemon {
     control: Control,
     reloader: Arc<Reloader>,
     upstream: Arc<Upstream>,
-    owned_path: Option<OwnedPath>,
+    revocation: Option<Revocation>,
+    owned_paths: Vec<OwnedPath>,
 }
 
 /// Where a daemon listens; with port 0 configured, the port it was given.
@@ -105,7 +111,7 @@ pub struct Daemon {
 pub struct Addresses {
     /// HTTP and gRPC.
     pub http: Option<SocketAddr>,
-    /// Metrics, health, reload.
+    /// Metrics, health, reload, revocation.
     pub admin: Option<SocketAddr>,
 }
 
@@ -122,13 +128,18 @@ impl Daemon {
         let tls = records::acceptor(&config)?;
         let feeds = records::feeds(&config);
         let keys = KeysAtHand::read(&feeds).map_err(Fault::Keys)?;
-        let records = Arc::new(records::records(&config, &keys)?);
+        let revocation = config.revocation.as_ref().map(Prepared::new).transpose()?;
+        let held_against = revocation.as_ref().map(Prepared::held_against).cloned();
+        let records = Arc::new(records::records(&config, &keys, held_against.as_deref())?);
         let passed = os::take_activated().map_err(|cause| Fault::Listen {
             what: "what the service manager passed".to_owned(),
             cause,
         })?;
         let mut listeners = Listeners::open(&config.listen, passed)?;
-        let engine = Engine::start(&config.engine, records, Clock::system(), metrics.clone())?;
+        let clock = Clock::system();
+        let revocation = revocation.map(|prepared| prepared.open(&clock, &metrics));
+        let revocation = revocation.transpose()?;
+        let engine = Engine::start(&config.engine, records, clock, metrics.clone())?;
         let addresses = Addresses {
             http: listeners
                 .http
@@ -145,6 +156,7 @@ impl Daemon {
             engine.clone(),
             shutdown.clone(),
             config.listen.keys_required,
+            revocation.as_ref().map(Revocation::register),
         );
         let context = Context {
             engine: engine.clone(),
@@ -175,17 +187,17 @@ impl Daemon {
             upstream.clone(),
             peers.clone(),
             tls.clone(),
+            held_against,
             metrics,
         ));
-        if let Some(admin) = listeners.admin.take() {
-            let hosts = config.listen.admin_hosts.as_slice().into();
-            let served = Admin {
-                readiness: readiness.clone(),
-                reload: control::reload_of(reloader.clone()),
-                hosts,
-            };
-            control.serve_admin(admin, served, context.clone())?;
-        }
+        let served = Admin {
+            readiness: readiness.clone(),
+            reload: control::reload_of(reloader.clone()),
+            revocation: revocation.as_ref().map(Revocation::served),
+            hosts: config.listen.admin_hosts.as_slice().into(),
+        };
+        let (admin, socket) = (listeners.admin.take(), listeners.admin_socket.take());
+        control.serve_admin(admin, socket, &served, &context)?;
         let doors = Doors::new(&mut listeners, tls, peers, context);
         let io = IoThreads::start(&config.threads.io, &doors)?;
         control.watch(engine.clone(), io.runtimes().to_vec());
@@ -199,7 +211,8 @@ impl Daemon {
             control,
             reloader,
             upstream,
-            owned_path: listeners.owned_path,
+            revocation,
+            owned_paths: listeners.owned_paths,
         })
     }
 
@@ -227,8 +240,12 @@ impl Daemon {
         let connections_done = self.io.join(left());
         drop(self.upstream);
         let workers_done = self.engine.drain(left());
+        // Orders are taken to the last: whoever is told that one stands finds it at the next start.
+        if let Some(revocation) = &self.revocation {
+            revocation.desk.stop();
+        }
         self.control.stop();
-        drop(self.owned_path);
+        drop(self.owned_paths);
         if connections_done && workers_done {
             Ended::Drained
         } else {

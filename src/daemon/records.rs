@@ -6,7 +6,7 @@ use crate::config::{self, Config};
 use crate::keys::Owner;
 use crate::transport::tls::Acceptor;
 use crate::upstream::{Feed, KeysAtHand};
-use crate::verify::{Issuer, Records, RecordsError};
+use crate::verify::{Issuer, Records, RecordsError, Revocation};
 
 /// Where each issuer's keys come from.
 pub(super) fn feeds(config: &Config) -> Vec<Feed> {
@@ -21,8 +21,12 @@ pub(super) fn feeds(config: &Config) -> Vec<Feed> {
     config.issuers.iter().map(feed).collect()
 }
 
-/// The issuers and policies, with the keys that are at hand.
-pub(super) fn records(config: &Config, keys: &KeysAtHand) -> Result<Records, RecordsError> {
+/// The issuers and policies, with the keys that are at hand, and what their tokens are held against.
+pub(super) fn records(
+    config: &Config,
+    keys: &KeysAtHand,
+    revocation: Option<&Revocation>,
+) -> Result<Records, RecordsError> {
     let issuer = |issuer: &config::Issuer| Issuer {
         name: issuer.name.clone(),
         tenant: issuer.tenant.clone(),
@@ -31,10 +35,14 @@ pub(super) fn records(config: &Config, keys: &KeysAtHand) -> Result<Records, Rec
         keys: keys.of(&issuer.name),
         token_bytes_max: issuer.token_bytes_max,
     };
-    Records::new(
+    let records = Records::new(
         config.issuers.iter().map(issuer).collect(),
         config.policies.clone(),
-    )
+    )?;
+    Ok(match revocation {
+        Some(revocation) => records.revoking(revocation),
+        None => records,
+    })
 }
 
 /// The acceptor for TLS, where it is configured.

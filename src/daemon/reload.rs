@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use crate::transport::peers::Peers;
 use crate::transport::tls::Acceptor;
 use crate::upstream::Upstream;
+use crate::verify::Revocation;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Reads the configuration anew.
@@ -19,6 +20,7 @@ pub(super) struct Reloader {
     upstream: Arc<Upstream>,
     peers: Arc<Peers>,
     tls: Option<Acceptor>,
+    revocation: Option<Arc<Revocation>>,
     metrics: Arc<Metrics>,
 }
 
@@ -29,6 +31,7 @@ impl Reloader {
         upstream: Arc<Upstream>,
         peers: Arc<Peers>,
         tls: Option<Acceptor>,
+        revocation: Option<Arc<Revocation>>,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_last_reload_successful.set(1);
@@ -38,6 +41,7 @@ impl Reloader {
             upstream,
             peers,
             tls,
+            revocation,
             metrics,
         }
     }
@@ -70,7 +74,9 @@ impl Reloader {
             Acceptor::new(identity).map_err(|error| line(error.to_string()))?;
         }
         self.upstream
-            .replace(records::feeds(&next), |keys| records::records(&next, keys))
+            .replace(records::feeds(&next), |keys| {
+                records::records(&next, keys, self.revocation.as_deref())
+            })
             .map_err(|faults| line(faults.join("\n")))?;
         self.peers.set_rules(next.peers.clone());
         if let (Some(acceptor), Some(identity)) = (&self.tls, &identity) {
@@ -99,6 +105,7 @@ impl Reloader {
             listen: current.listen.clone(),
             limits: current.limits.clone(),
             log: current.log,
+            revocation: current.revocation.clone(),
             ..next
         };
         Ok(done)
@@ -137,6 +144,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             ),
         ),
         ("log", same(&old.log, &new.log)),
+        ("revocation", same(&old.revocation, &new.revocation)),
     ]
     .into_iter()
     .filter_map(|(section, is_same)| (!is_same).then_some(section))

@@ -57,6 +57,7 @@ async fn answers(engine: &Engine) -> bool {
         policy: PolicyId::DEFAULT,
         want: Want::Verdict,
         deadline: Some(clock::since_boot() + Duration::from_secs(60)),
+        min_revision: 0,
     };
     let at_once = engine.ask(call, now, move |verdicts| {
         let _ = sender.send(verdicts);

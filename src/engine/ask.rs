@@ -52,6 +52,14 @@ pub(super) fn ask(
     reply: impl FnOnce(Vec<Verdict>) + Send + 'static,
 ) -> Option<Vec<Verdict>> {
     let records = shared.records.load();
+    // Before anything is looked up: whatever is found from here on knows that revision.
+    if !records.knows(call.min_revision) {
+        return Some(vec![
+            Unavailable::REVOCATION_STALE.into();
+            call.tokens.len()
+        ]);
+    }
+    let generation = records.revocation_generation();
     let mut verdicts = Vec::with_capacity(call.tokens.len());
     let missed = SCRATCH.with_borrow_mut(|scratch| {
         look_up(shared, &records, &call, now, scratch, &mut verdicts);
@@ -67,6 +75,7 @@ pub(super) fn ask(
     let pending = Pending::open(
         call,
         now,
+        generation,
         records,
         verdicts,
         misses.len(),

@@ -22,7 +22,9 @@ pub(super) struct Pending {
     policy: PolicyId,
     want: Want,
     deadline: Option<Duration>,
-    arrived: Duration,
+    arrived: Now,
+    /// The generation of revocations before the first verdict was given.
+    generation: u64,
     peer: Arc<Peer>,
     records: Arc<Records>,
     duration: Histogram,
@@ -52,6 +54,7 @@ impl Pending {
     pub(super) fn open(
         call: Call,
         now: Now,
+        generation: u64,
         records: Arc<Records>,
         verdicts: Vec<Verdict>,
         missing: usize,
@@ -63,7 +66,8 @@ impl Pending {
             policy: call.policy,
             want: call.want,
             deadline: call.deadline,
-            arrived: now.since_boot,
+            arrived: now,
+            generation,
             peer: call.peer,
             records,
             duration,
@@ -123,7 +127,7 @@ impl Pending {
     /// not be called.
     pub(super) fn close(&self) -> Option<Vec<Verdict>> {
         let complete = self.lock().arrive();
-        complete.map(|(verdicts, _reply)| verdicts)
+        complete.map(|(verdicts, _reply)| self.reconsidered(verdicts))
     }
 
     fn deliver(&self, index: usize, verdict: Verdict) {
@@ -133,11 +137,27 @@ impl Pending {
             progress.arrive()
         };
         if let Some((verdicts, Some(reply))) = complete {
-            let took = clock::since_boot().saturating_sub(self.arrived);
+            let verdicts = self.reconsidered(verdicts);
+            let took = clock::since_boot().saturating_sub(self.arrived.since_boot);
             self.duration.observe(took.as_secs_f64());
             // A reply that panics has had its call; the worker and other callers are not to suffer.
             let _ = catch_unwind(AssertUnwindSafe(|| reply(verdicts)));
         }
+    }
+
+    /// The verdicts as they are now. The first of them may have waited long for the last, and an order that has come
+    /// meanwhile is not to be answered around.
+    fn reconsidered(&self, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        if self.records.revocation_generation() != self.generation {
+            let now = Now {
+                since_boot: clock::since_boot(),
+                ..self.arrived
+            };
+            for (token, verdict) in self.tokens.iter().zip(&mut verdicts) {
+                self.records.reconsider(token, verdict, now);
+            }
+        }
+        verdicts
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
@@ -195,7 +215,7 @@ impl Ticket {
 
     /// When the call arrived, as time since boot.
     pub(super) fn arrived(&self) -> Duration {
-        self.call.arrived
+        self.call.arrived.since_boot
     }
 
     /// Whether the caller has stopped waiting.

@@ -36,7 +36,7 @@ use crate::jose::Algorithm;
 use crate::limits::{BATCH_COST_NS_MAX, BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX};
 use crate::metrics::{KernelLabels, Metrics, ReviewLabels};
 use crate::verdict::Verdict;
-use crate::verify::{PolicyId, Records, Want};
+use crate::verify::{Outlook, PolicyId, Records, Want};
 use budget::Budget;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -111,6 +111,9 @@ pub struct Call {
     pub want: Want,
     /// When the caller stops waiting, as time since boot.
     pub deadline: Option<Duration>,
+    /// The revocation revision that the answer must know; 0 for none. Before it is known, the answer is
+    /// `unavailable/revocation_stale`.
+    pub min_revision: u64,
 }
 
 /// Takes the verdicts of one call, in the order of its tokens. Called at most once, on a worker's thread,
@@ -244,6 +247,12 @@ impl Engine {
     #[must_use]
     pub fn records(&self) -> Arc<Records> {
         self.0.shared.records.load_full()
+    }
+
+    /// How far the knowledge of revocations reaches.
+    #[must_use]
+    pub fn outlook(&self, now: Now) -> Outlook {
+        self.0.shared.records.load().outlook(now)
     }
 
     /// Tells `hook` the name of an issuer whose keys should be looked at again, each time a token names a

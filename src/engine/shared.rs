@@ -102,6 +102,10 @@ impl Shared {
         let entry = self.cache.get(digest)?;
         match records.recall(question, &entry, now) {
             Recalled::Answer(verdict) => Some(verdict),
+            Recalled::Renewed(verdict, revocation) => {
+                self.cache.renew(digest, &entry, revocation);
+                Some(verdict)
+            }
             Recalled::Stale => {
                 self.cache.remove(digest);
                 self.metrics.cache_invalidations.inc();

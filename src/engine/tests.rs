@@ -8,8 +8,9 @@ use crate::jose::{Algorithm, Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
 use crate::limits::TOKEN_BYTES_DEFAULT;
 use crate::policy::{Accepted, Policy};
+use crate::revocation::{self, IdKey, Register, Staleness, Standing};
 use crate::verdict::{Cause, Reason};
-use crate::verify::{Issuer, IssuerKeys, IssuerMatch, Question};
+use crate::verify::{Issuer, IssuerKeys, IssuerMatch, Question, Revocation};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::mpsc;
@@ -101,6 +102,7 @@ fn call(engine: &Engine, tokens: Vec<Bytes>) -> Call {
         policy: PolicyId::DEFAULT,
         want: Want::Verdict,
         deadline: None,
+        min_revision: 0,
     }
 }
 
@@ -350,6 +352,7 @@ fn expired_tokens_are_never_verified() {
     let now = engine.clock().now();
     let late = Call {
         deadline: Some(now.since_boot + Duration::from_millis(1)),
+        min_revision: 0,
         ..call(&engine, vec![mint(&key, 1), mint(&key, 2)])
     };
     let late = ask(&engine, late);
@@ -358,6 +361,7 @@ fn expired_tokens_are_never_verified() {
     }
     let too_late = Call {
         deadline: Some(now.since_boot),
+        min_revision: 0,
         ..call(&engine, vec![mint(&key, 3)])
     };
     let too_late = engine.ask(too_late, engine.clock().now(), |_| {});
@@ -575,4 +579,83 @@ fn every_call_is_answered_once_and_rightly_while_records_change() {
     let sizes: usize = (0..400).map(|round| 1 + round % 20).sum();
     assert_eq!(tokens.load(Ordering::Relaxed), 8 * sizes as u64);
     assert!(engine.cache().len() <= 512);
+}
+
+/// Checks I-21.
+#[test]
+fn a_caller_that_names_a_revision_is_never_answered_without_it() {
+    let register = Arc::new(Register::new(&revocation::Options::default()));
+    register.set_standing(Standing::Local);
+    let revocation = Revocation {
+        register: Arc::clone(&register),
+        ids: IdKey::new(b""),
+        staleness: hashbrown::HashMap::new(),
+        staleness_default: Staleness::Strict,
+    };
+    let (engine, _metrics) = engine(2);
+    let with = Records::new(engine.records().issuers().cloned().collect(), Vec::new())
+        .expect("one issuer contradicts nobody")
+        .revoking(&revocation);
+    engine.set_records(Arc::new(with));
+    let tokens: Vec<Bytes> = (0..40).map(|number| mint(&hs256(), number)).collect();
+    let ask = |min_revision| {
+        let call = Call {
+            min_revision,
+            ..call(&engine, tokens.clone())
+        };
+        answer(&engine, call)
+    };
+    let first = ask(0);
+    assert!(first.iter().all(Verdict::is_valid));
+    let early = ask(1);
+    assert!(
+        early
+            .iter()
+            .all(|verdict| cause(verdict) == Some(Cause::RevocationStale))
+    );
+    let order = revocation::Order::everything("default");
+    let now = engine.clock().now();
+    let record = order.record(&revocation.ids, None, now).expect("in time");
+    register.merge(&[record], now);
+    register.advance_applied(1);
+    for min_revision in [1, 0] {
+        let reasons: Vec<_> = ask(min_revision).iter().map(Verdict::reason).collect();
+        assert_eq!(reasons, [Some(Reason::Revoked); 40]);
+    }
+    assert_eq!(engine.outlook(now).applied_revision, 1);
+}
+
+#[test]
+fn an_order_that_comes_while_the_last_token_is_verified_concerns_the_first_too() {
+    let register = Arc::new(Register::new(&revocation::Options::default()));
+    register.set_standing(Standing::Local);
+    let revocation = Revocation {
+        register: Arc::clone(&register),
+        ids: IdKey::new(b""),
+        staleness: hashbrown::HashMap::new(),
+        staleness_default: Staleness::Strict,
+    };
+    let (cached, new) = (mint(&hs256(), 1), mint(&hs256(), 2));
+    let order = revocation::Order::everything("default")
+        .naming(revocation::Member::TokenId, "1")
+        .expect("a value that tokens can have");
+    let now = Now::at(NOW);
+    let record = order.record(&revocation.ids, None, now).expect("in time");
+    let fault: Fault = {
+        let new = new.clone();
+        Box::new(move |questions| {
+            if questions.iter().any(|question| question.token == new) {
+                register.merge(&[record], now);
+            }
+        })
+    };
+    let (engine, _metrics) = engine_with(&options(1), Some(fault));
+    let with = Records::new(engine.records().issuers().cloned().collect(), Vec::new())
+        .expect("one issuer contradicts nobody")
+        .revoking(&revocation);
+    engine.set_records(Arc::new(with));
+    assert!(answer(&engine, call(&engine, vec![cached.clone()]))[0].is_valid());
+    let verdicts = answer(&engine, call(&engine, vec![cached, new]));
+    let reasons: Vec<_> = verdicts.iter().map(Verdict::reason).collect();
+    assert_eq!(reasons, [Some(Reason::Revoked), None]);
 }

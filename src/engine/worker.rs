@@ -353,7 +353,7 @@ fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
             // Claims differ by what each caller wants of them; they are read from its own token.
             (Verdict::Valid(_), Some(remember)) if question.want != first.question().want => {
                 match ticket.records().recall(question, &remember.entry, now) {
-                    Recalled::Answer(verdict) => verdict,
+                    Recalled::Answer(verdict) | Recalled::Renewed(verdict, _) => verdict,
                     Recalled::Stale => Unavailable::OVERLOADED.into(),
                 }
             }

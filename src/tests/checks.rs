@@ -163,6 +163,11 @@ const ITEMS: &[Item] = &[
         None,
     ),
     (
+        "I-21",
+        "a token that an order names is refused from the order's acknowledgement on, cached or not",
+        None,
+    ),
+    (
         "K-01",
         "kernels: bounds of numbers in their types, asserted in debug builds",
         None,
@@ -294,7 +299,7 @@ fn page(tests: &BTreeMap<String, Vec<String>>) -> String {
         "# What a verifier must do, and the tests that prove it\n\n\
          Made from the marks above the tests; `src/tests/checks.rs` has the list and keeps this page true. The\n\
          items V come from RFC 8725 and its revision, RFC 9068, RFC 9700, OWASP ASVS 5.0 and the failures of others\n\
-         (`docs/threats.md`), the items K from what a kernel must show before it is trusted (`docs/SOUNDNESS.md`).\n\n| item | asks | shown by |\n|---|---|---|\n",
+         (`docs/threats.md`), the items I concern who issues and revokes, the items K come from what a kernel must show before it is trusted (`docs/SOUNDNESS.md`).\n\n| item | asks | shown by |\n|---|---|---|\n",
     );
     for (id, what, waits) in ITEMS {
         let shown = match (tests.get(*id), waits) {

@@ -116,6 +116,7 @@ mod tests {
             expires_at: None,
             expires_in: None,
             cached: true,
+            revocation: crate::verdict::Freshness::default(),
         })
     }
 

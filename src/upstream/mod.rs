@@ -7,6 +7,7 @@ mod client;
 mod feed;
 mod fetch;
 mod publish;
+pub mod revocation;
 mod source;
 mod uri;
 mod watch;

@@ -1,6 +1,6 @@
 //! The verdict as JSON, exactly as `docs/protocol.md` prints it: one line, members in a fixed order.
 
-use super::{Refusal, Trusted, Unavailable, Verdict};
+use super::{Refusal, RevocationState, Trusted, Unavailable, Verdict};
 use std::io::Write;
 
 impl Verdict {
@@ -46,8 +46,13 @@ impl Trusted {
         }
         out.extend_from_slice(br#","cached":"#);
         out.extend_from_slice(if self.cached { b"true" } else { b"false" });
-        // No revocation feed is wired in yet, and saying `live` without one would be a lie.
-        out.extend_from_slice(br#","revocation":{"state":"off"}}"#);
+        out.extend_from_slice(br#","revocation":{"state":""#);
+        out.extend_from_slice(self.revocation.state.name().as_bytes());
+        out.push(b'"');
+        if self.revocation.state != RevocationState::Off {
+            write_member(out, "age_ms", i64::from(self.revocation.age_ms));
+        }
+        out.extend_from_slice(b"}}");
     }
 }
 
@@ -104,7 +109,7 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cause, ClaimsJson, Reason, Signer};
+    use super::super::{Cause, ClaimsJson, Freshness, Reason, Signer};
     use super::*;
     use std::sync::Arc;
 
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_valid_verdict_is_the_contract_s_line() {
-        let verdict = Verdict::Valid(Trusted {
+        let mut trusted = Trusted {
             signer: Arc::new(Signer {
                 issuer: "acme".into(),
                 tenant: "default".into(),
@@ -125,10 +130,20 @@ mod tests {
             expires_at: Some(1_710_600_000),
             expires_in: Some(812),
             cached: false,
-        });
+            revocation: Freshness::default(),
+        };
         assert_eq!(
-            text(&verdict),
+            text(&Verdict::Valid(trusted.clone())),
             r#"{"valid":true,"issuer":"acme","tenant":"default","alg":"ES256","kid":"k\"1","claims":{"sub":"a"},"expires_in":812,"cached":false,"revocation":{"state":"off"}}"#
+        );
+        trusted.revocation = Freshness {
+            state: RevocationState::Live,
+            age_ms: 3,
+        };
+        let line = text(&Verdict::Valid(trusted));
+        assert!(
+            line.ends_with(r#","revocation":{"state":"live","age_ms":3}}"#),
+            "{line}"
         );
     }
 

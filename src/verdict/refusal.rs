@@ -184,6 +184,8 @@ pub enum Refusal {
         /// The limit, in bytes.
         limit_bytes: usize,
     },
+    /// An order revokes it.
+    Revoked,
     /// The token is bound to a key or a client by `cnf`, and was presented as a plain bearer token.
     BindingMismatch,
     /// A scope that the policy requires was not granted.
@@ -216,6 +218,7 @@ impl Refusal {
             Self::InvalidClaim(_) => Reason::InvalidClaim,
             Self::UnknownCritical => Reason::UnknownCritical,
             Self::TooLarge { .. } => Reason::TooLarge,
+            Self::Revoked => Reason::Revoked,
             Self::BindingMismatch => Reason::BindingMismatch,
             Self::InsufficientScope => Reason::InsufficientScope,
             Self::Forbidden(_) => Reason::Forbidden,
@@ -256,6 +259,7 @@ impl fmt::Display for Refusal {
             Self::TooLarge { what, limit_bytes } => {
                 write!(f, "the {what} is longer than {limit_bytes} bytes")
             }
+            Self::Revoked => f.write_str("an order revokes the token"),
             Self::BindingMismatch => {
                 f.write_str("the token is bound by cnf and cannot pass as a bearer token")
             }
@@ -331,6 +335,11 @@ impl Unavailable {
     pub const DEADLINE: Self = Self {
         cause: Cause::Deadline,
         retry_after_ms: 0,
+    };
+    /// Revocations may have been missed; asking again helps once the feed is back.
+    pub const REVOCATION_STALE: Self = Self {
+        cause: Cause::RevocationStale,
+        retry_after_ms: 100,
     };
     /// The issuer's keys have not arrived yet.
     pub const KEYS_REFRESHING: Self = Self {

@@ -5,13 +5,14 @@
     reason = "an answer is no larger than what it stands in for, and a refusal must not cost an allocation"
 )]
 
+use super::revoking::{Verified, Word};
 use super::{Answer, IssuerKeys, Question, Records, Remember, header_memo, refusal, wanted_claims};
 use crate::cache::Entry;
 use crate::clock::Now;
 use crate::crypto::{self, Check, Outcome};
 use crate::jose::{Claims, CompactJws, Header};
 use crate::keys::{Candidates, KeyMiss, KeySet};
-use crate::verdict::{Refusal, Trusted, Unavailable, Verdict};
+use crate::verdict::{Freshness, Refusal, Trusted, Unavailable, Verdict};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -95,6 +96,7 @@ fn read<'t>(
 
 /// A token whose issuer and keys are known; its signature stands among the checks.
 struct Found<'s> {
+    signing_input: &'s [u8],
     header: Rc<Header>,
     claims: Claims<'s>,
     issuer: u32,
@@ -152,6 +154,7 @@ fn find<'s>(
         signature: &signatures[read.signature.clone()],
     }));
     Ok(Found {
+        signing_input: read.signing_input,
         header: read.header,
         claims,
         issuer: number,
@@ -192,15 +195,36 @@ fn judge(
             Ok(window) => window,
             Err(refusal) => return Answer::plain(refusal),
         };
+    let signer = &found.keys.slots()[slot as usize].signer;
+    // After the crypto and last of all: what was revoked while the signature was checked is revoked.
+    let (word, stamp) = match &entry.revoking {
+        None => (Word::Clear(Freshness::default()), [0; 2]),
+        Some(revoking) => {
+            let verified = Verified {
+                header: &found.header,
+                claims,
+                signing_input: found.signing_input,
+            };
+            revoking.judge(verified, signer, now)
+        }
+    };
     let expires_at = claims.exp.map(|exp| exp.floor);
+    let verdict = word.freshness().map_or_else(
+        |verdict| verdict,
+        |revocation| {
+            Verdict::Valid(Trusted {
+                signer: signer.clone(),
+                claims: wanted_claims(question.want, claims),
+                expires_at,
+                expires_in: expires_at.map(|exp| exp.saturating_sub(now.latest)),
+                cached: false,
+                revocation,
+            })
+        },
+    );
     Answer {
-        verdict: Verdict::Valid(Trusted {
-            signer: found.keys.slots()[slot as usize].signer.clone(),
-            claims: wanted_claims(question.want, claims),
-            expires_at,
-            expires_in: expires_at.map(|exp| exp.saturating_sub(now.latest)),
-            cached: false,
-        }),
+        verdict,
+        // Of a revoked token too: that its signature is genuine stays true.
         remember: Some(Remember {
             entry: Entry {
                 generation: entry.generation,
@@ -209,6 +233,7 @@ fn judge(
                 expires_at: expires_at.unwrap_or(i64::MAX),
                 issuer: found.issuer,
                 key_slot: slot,
+                revocation: stamp,
             },
             share: entry.share,
         }),

@@ -10,6 +10,7 @@ mod header_memo;
 mod issuer;
 mod recall;
 mod records;
+mod revoking;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use digest::DigestKey;
 pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
 pub use recall::Recalled;
 pub use records::{Records, RecordsError};
+pub use revoking::{Outlook, Revocation};
 
 use crate::cache::Entry;
 use crate::jose::{Claims, CompactJws, JoseError};
@@ -60,7 +62,7 @@ impl PolicyId {
 pub struct Answer {
     /// The verdict.
     pub verdict: Verdict,
-    /// Present only for a verified token.
+    /// Present only for a token whose signature and static policy are fine; it may be revoked all the same.
     pub remember: Option<Remember>,
     /// The issuer, by its number in the records, whose keys should be looked at again: the token names a
     /// `kid` that they do not have.

@@ -1,24 +1,28 @@
 //! What a cached entry is worth now. A hit rests on the same checks as a fresh verification: those that
 //! cannot change were made then, those that can are made again here.
 
+use super::revoking::Word;
 use super::{IssuerKeys, Question, Records, Want, refusal, wanted_claims};
 use crate::cache::Entry;
 use crate::clock::Now;
 use crate::jose::{Claims, CompactJws};
 use crate::policy::Window;
-use crate::verdict::{ClaimsJson, Refusal, Trusted, Verdict};
+use crate::verdict::{ClaimsJson, Freshness, Refusal, Trusted, Verdict};
 
 /// What a cached entry says about the token it was found under.
 #[derive(Debug)]
 pub enum Recalled {
     /// The entry still holds, and this is the verdict.
     Answer(Verdict),
+    /// The same, and the entry is to keep this later word on revocations.
+    Renewed(Verdict, [u64; 2]),
     /// Keys or policy have changed, or a time check needs the token itself: verify it again.
     Stale,
 }
 
 impl Records {
-    /// Turns a cache hit into a verdict, holding generation, `exp` and `nbf` against `now`. The claims are
+    /// Turns a cache hit into a verdict, holding generation, `exp` and `nbf` against `now`, and the token against
+    /// revocations. The claims are
     /// read again from the caller's own token, which has the very bytes that were verified: there is
     /// nothing to leak and nothing to confuse.
     #[must_use]
@@ -42,18 +46,31 @@ impl Records {
         if !window.contains(now) {
             return recall_outside(entry, current.issuer.policy.leeway_seconds, now);
         }
+        let word = match &current.revoking {
+            None => Word::Clear(Freshness::default()),
+            Some(revoking) => revoking.recheck(question.token, entry, &slot.signer, now),
+        };
+        let revocation = match word.freshness() {
+            Ok(revocation) => revocation,
+            Err(verdict) => return Recalled::Answer(verdict),
+        };
         let claims = match claims_again(question) {
             Ok(claims) => claims,
             Err(refusal) => return Recalled::Answer(refusal.into()),
         };
         let expires_at = (entry.expires_at != i64::MAX).then_some(entry.expires_at);
-        Recalled::Answer(Verdict::Valid(Trusted {
+        let verdict = Verdict::Valid(Trusted {
             signer: slot.signer.clone(),
             claims,
             expires_at,
             expires_in: expires_at.map(|exp| exp.saturating_sub(now.latest)),
             cached: true,
-        }))
+            revocation,
+        });
+        match word {
+            Word::Renewed(_, stamp) => Recalled::Renewed(verdict, stamp),
+            _ => Recalled::Answer(verdict),
+        }
     }
 }
 

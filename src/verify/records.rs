@@ -1,9 +1,11 @@
 //! Everything a decision rests on besides the token and the time: an immutable snapshot.
 
+use super::revoking::Revoking;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
 use crate::limits::{ISSUERS_MAX, TOKEN_BYTES_DEFAULT};
 use crate::policy::Narrowing;
+use crate::revocation::Register;
 use hashbrown::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,8 @@ pub struct Records {
     any_iss: Option<u32>,
     policies: HashMap<PolicyId, Narrowing>,
     token_bytes_max: usize,
+    /// The revocations that tokens are held against, if any.
+    pub(super) register: Option<Arc<Register>>,
 }
 
 /// An issuer with what the records know of it besides.
@@ -25,6 +29,8 @@ pub(super) struct Entry {
     pub(super) generation: u64,
     /// The tenant's number.
     pub(super) share: u32,
+    /// How its tokens are held against revocations, if they are.
+    pub(super) revoking: Option<Revoking>,
 }
 
 /// Two issuers or policies of one snapshot contradict each other.
@@ -73,6 +79,7 @@ impl Records {
             any_iss: None,
             policies: HashMap::from([(PolicyId::DEFAULT, Narrowing::default())]),
             token_bytes_max: token_bytes_max.unwrap_or(TOKEN_BYTES_DEFAULT),
+            register: None,
         };
         let mut names = HashMap::with_capacity(issuers.len());
         let mut tenants = HashMap::new();
@@ -101,6 +108,7 @@ impl Records {
                 issuer,
                 generation: next_generation(),
                 share,
+                revoking: None,
             }));
         }
         for (name, narrowing) in policies {
@@ -149,6 +157,7 @@ impl Records {
             },
             generation: next_generation(),
             share: old.share,
+            revoking: old.revoking.clone(),
         });
         Some(Self {
             issuers,
@@ -156,7 +165,20 @@ impl Records {
             any_iss: self.any_iss,
             policies: self.policies.clone(),
             token_bytes_max: self.token_bytes_max,
+            register: self.register.clone(),
         })
+    }
+
+    /// Changes how each issuer's tokens are held against revocations, which gets a new generation by it.
+    pub(super) fn change_issuers(&mut self, mut revoking: impl FnMut(&Issuer) -> Option<Revoking>) {
+        for entry in &mut self.issuers {
+            *entry = Arc::new(Entry {
+                issuer: entry.issuer.clone(),
+                generation: next_generation(),
+                share: entry.share,
+                revoking: revoking(&entry.issuer),
+            });
+        }
     }
 
     /// The issuers, in configured order.

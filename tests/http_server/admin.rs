@@ -24,6 +24,7 @@ impl Office {
             house.context.engine.clone(),
             house.context.shutdown.clone(),
             false,
+            None,
         );
         let broken = Arc::new(AtomicBool::new(false));
         let reload_is_broken = Arc::clone(&broken);
@@ -38,6 +39,7 @@ impl Office {
                     if broken { Err(faults.into()) } else { Ok(done) }
                 })
             }),
+            revocation: None,
             hosts: Arc::from([Box::from("admin.example")]),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

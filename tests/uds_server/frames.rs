@@ -1,7 +1,9 @@
 //! What is asked is answered, however the bytes are cut and in whatever order answers are ready.
 
 use crate::house::*;
-use jotd::transport::wire::{Ask, FaultCode, FrameKind, Hello, RemoteVerdict, encode_bare};
+use jotd::transport::wire::{
+    Ask, FEATURE_MIN_REVISION, FaultCode, FrameKind, Hello, RemoteVerdict, encode_bare,
+};
 use jotd::verify::Want;
 use tokio::io::AsyncWriteExt;
 
@@ -259,6 +261,18 @@ async fn a_request_that_cannot_be_answered_costs_nobody_else_anything() {
     };
     raw.send(&asking_with(&revision, &["a"])).await;
     assert_eq!(raw.error().await, (3, FaultCode::UnsupportedFeature));
+    let knowing = Hello {
+        features: FEATURE_MIN_REVISION,
+        ..Hello::CLIENT
+    };
+    let mut other = house.raw_with(knowing).await;
+    other.send(&asking_with(&revision, &[good()])).await;
+    let (_, undecided) = other.verdicts().await;
+    assert_eq!(
+        words(&undecided),
+        ["unavailable"],
+        "no revision is known where no revocation is configured"
+    );
     let claims = Ask {
         want: Want::Claims,
         ..terms(4)

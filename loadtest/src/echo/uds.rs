@@ -94,6 +94,7 @@ pub(super) fn valid_verdict() -> Verdict {
         expires_at: Some(4_102_444_800),
         expires_in: Some(3_600),
         cached: true,
+        revocation: jotd::verdict::Freshness::default(),
     })
 }
 

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::Engine;
+use crate::revocation::Register;
 use crate::transport::Shutdown;
+use crate::verdict::RevocationState as State;
 use crate::verify::{Issuer, IssuerKeys};
 use serde::Serialize;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ struct Known {
     engine: Engine,
     serving: Shutdown,
     keys_required: bool,
+    register: Option<Arc<Register>>,
     started: AtomicBool,
 }
 
@@ -26,12 +29,25 @@ const ISSUERS_LISTED_MAX: usize = 32;
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Report {
     status: Status,
-    /// Words of a closed set: `starting`, `draining`, `keys_awaited`.
+    /// Words of a closed set: `starting`, `draining`, `keys_awaited`, `revocation_stale`.
     reasons: Vec<&'static str>,
     /// How many issuers have no keys yet.
     issuers_awaiting_keys: usize,
     /// The first of them, by configured name.
     issuers: Vec<String>,
+    /// What is known of revocations, where tokens can be revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation: Option<Revocation>,
+}
+
+/// What is known of revocations.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Revocation {
+    /// `live`: every order acknowledged until `age_ms` ago is known; `stale`: some may have been missed since.
+    state: &'static str,
+    age_ms: u32,
+    entries: usize,
+    revision: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -48,13 +64,20 @@ enum Status {
 impl Readiness {
     /// Not ready until [`Self::set_started`]; not any more once `serving` is shut down. Issuers whose keys
     /// have not arrived only degrade it, unless `keys_required`: the other issuers' tokens can be judged,
-    /// and an identity provider that is down must not take its neighbours with it.
+    /// and an identity provider that is down must not take its neighbours with it. Stale revocations degrade it
+    /// too: what is answered then is each tenant's own choice, and a restart would not help.
     #[must_use]
-    pub fn new(engine: Engine, serving: Shutdown, keys_required: bool) -> Self {
+    pub fn new(
+        engine: Engine,
+        serving: Shutdown,
+        keys_required: bool,
+        register: Option<Arc<Register>>,
+    ) -> Self {
         Self(Arc::new(Known {
             engine,
             serving,
             keys_required,
+            register,
             started: AtomicBool::new(false),
         }))
     }
@@ -70,6 +93,7 @@ impl Readiness {
             engine,
             serving,
             keys_required,
+            register,
             started,
         } = &*self.0;
         let lifecycle = if serving.has_begun() {
@@ -79,7 +103,21 @@ impl Readiness {
         } else {
             None
         };
-        Report::new(lifecycle, engine.records().issuers(), *keys_required)
+        let revocation = register.as_ref().map(|register| {
+            let freshness = register.freshness(engine.clock().now());
+            Revocation {
+                state: freshness.state.name(),
+                age_ms: freshness.age_ms,
+                entries: register.len(),
+                revision: register.applied(),
+            }
+        });
+        Report::new(
+            lifecycle,
+            engine.records().issuers(),
+            *keys_required,
+            revocation,
+        )
     }
 }
 
@@ -88,6 +126,7 @@ impl Report {
         lifecycle: Option<&'static str>,
         issuers: impl Iterator<Item = &'i Issuer>,
         keys_required: bool,
+        revocation: Option<Revocation>,
     ) -> Self {
         let mut issuers_awaiting_keys = 0;
         let mut listed = Vec::new();
@@ -98,16 +137,23 @@ impl Report {
             }
         }
         let keys = (issuers_awaiting_keys > 0).then_some("keys_awaited");
-        let status = match (lifecycle, keys) {
-            (None, None) => Status::Ready,
-            (None, Some(_)) if !keys_required => Status::Degraded,
-            _ => Status::NotReady,
+        let is_stale = |revocation: &Revocation| revocation.state == State::Stale.name();
+        let stale = revocation
+            .as_ref()
+            .is_some_and(is_stale)
+            .then_some("revocation_stale");
+        let status = match (lifecycle, keys, stale) {
+            (None, None, None) => Status::Ready,
+            (None, Some(_), _) if keys_required => Status::NotReady,
+            (None, ..) => Status::Degraded,
+            (Some(_), ..) => Status::NotReady,
         };
         Self {
             status,
-            reasons: lifecycle.into_iter().chain(keys).collect(),
+            reasons: lifecycle.into_iter().chain(keys).chain(stale).collect(),
             issuers_awaiting_keys,
             issuers: listed,
+            revocation,
         }
     }
 
@@ -139,7 +185,7 @@ mod tests {
 
     #[test]
     fn all_is_well() {
-        let report = Report::new(None, [].iter(), true);
+        let report = Report::new(None, [].iter(), true, None);
         assert!(report.is_ready());
         assert_eq!(
             json(&report),
@@ -150,18 +196,41 @@ mod tests {
     #[test]
     fn awaited_keys_degrade_and_only_by_configuration_stop() {
         let issuers = [awaiting("acme")];
-        let report = Report::new(None, issuers.iter(), false);
+        let report = Report::new(None, issuers.iter(), false, None);
         assert!(report.is_ready());
         assert_eq!(
             json(&report),
             r#"{"status":"degraded","reasons":["keys_awaited"],"issuers_awaiting_keys":1,"issuers":["acme"]}"#
         );
-        assert!(!Report::new(None, issuers.iter(), true).is_ready());
+        assert!(!Report::new(None, issuers.iter(), true, None).is_ready());
+    }
+
+    #[test]
+    fn stale_revocations_degrade_and_show() {
+        let report = |state: State| {
+            let revocation = Revocation {
+                state: state.name(),
+                age_ms: 7,
+                entries: 2,
+                revision: 5,
+            };
+            Report::new(None, [].iter(), true, Some(revocation))
+        };
+        assert_eq!(
+            json(&report(State::Live)),
+            r#"{"status":"ready","reasons":[],"issuers_awaiting_keys":0,"issuers":[],"revocation":{"state":"live","age_ms":7,"entries":2,"revision":5}}"#
+        );
+        let stale = report(State::Stale);
+        assert!(stale.is_ready());
+        assert_eq!(
+            (stale.status, &*stale.reasons),
+            (Status::Degraded, &["revocation_stale"][..])
+        );
     }
 
     #[test]
     fn draining_is_not_ready_whatever_else() {
-        let report = Report::new(Some("draining"), [awaiting("a")].iter(), false);
+        let report = Report::new(Some("draining"), [awaiting("a")].iter(), false, None);
         assert!(!report.is_ready());
         assert_eq!(report.reasons, ["draining", "keys_awaited"]);
     }
@@ -171,7 +240,7 @@ mod tests {
         let many: Vec<_> = (0..1000)
             .map(|index| awaiting(&index.to_string()))
             .collect();
-        let report = Report::new(None, many.iter(), false);
+        let report = Report::new(None, many.iter(), false, None);
         assert_eq!(report.issuers.len(), ISSUERS_LISTED_MAX);
         assert_eq!(report.issuers_awaiting_keys, 1000);
     }

@@ -1,32 +1,39 @@
 //! Which path of the admin listener does what.
 #![forbid(unsafe_code)]
 
-use super::{Connection, guard};
-use crate::transport::http::{Body, without_body};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use super::caller::Unauthorized;
+use super::{Connection, audit, guard, revocations, revoke};
+use crate::transport::http::{Body, Unread, read_body, without_body};
+use crate::verdict::Unavailable;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Answers one request. No path reads a body.
-pub(super) async fn answer<B>(connection: &Connection, request: Request<B>) -> Response<Body> {
-    let reply = route(connection, &request).await;
-    if *request.method() == Method::HEAD {
+/// Answers one request. Only orders have a body that is read.
+pub(super) async fn answer(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    let is_head = *request.method() == Method::HEAD;
+    let reply = route(connection, request).await;
+    if is_head {
         return without_body(reply);
     }
     reply
 }
 
-async fn route<B>(connection: &Connection, request: &Request<B>) -> Response<Body> {
+async fn route(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     let known = match path {
         "/metrics" | "/livez" | "/readyz" | "/buildinfo" => "GET, HEAD",
-        "/reload" => "POST",
+        "/v1/revocations" => "GET, POST",
+        "/v1/revocations/watch" => "GET",
+        "/reload" | "/revoke" => "POST",
         _ => {
-            let known = "/metrics /livez /readyz /buildinfo, and POST /reload";
+            let known = "/metrics /livez /readyz /buildinfo /v1/revocations /v1/revocations/watch, and POST \
+                         /reload /revoke";
             return reply(
                 StatusCode::NOT_FOUND,
                 TEXT,
@@ -35,8 +42,9 @@ async fn route<B>(connection: &Connection, request: &Request<B>) -> Response<Bod
         }
     };
     let fits = match *request.method() {
-        Method::GET | Method::HEAD => known != "POST",
-        Method::POST => known == "POST",
+        Method::GET => known.contains("GET"),
+        Method::HEAD => known.contains("HEAD"),
+        Method::POST => known.contains("POST"),
         _ => false,
     };
     if !fits {
@@ -50,19 +58,73 @@ async fn route<B>(connection: &Connection, request: &Request<B>) -> Response<Bod
         return refusal;
     }
     match path {
-        "/metrics" => reply(
-            StatusCode::OK,
-            OPEN_METRICS,
-            connection.context.metrics.render(),
-        ),
+        "/metrics" => {
+            if let Some(revocation) = &connection.admin.revocation {
+                (revocation.report)();
+            }
+            let metrics = connection.context.metrics.render();
+            reply(StatusCode::OK, OPEN_METRICS, metrics)
+        }
         "/livez" => reply(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" => ready(connection),
         "/buildinfo" => build_info(),
-        _ => match guard::check(request, &connection.admin.hosts) {
+        "/v1/revocations" | "/v1/revocations/watch" | "/revoke" => {
+            revocation(connection, request).await
+        }
+        _ => match guard::check(&request, &connection.admin.hosts) {
             Ok(()) => reload(connection).await,
             Err(why) => reply(StatusCode::FORBIDDEN, TEXT, format!("{why}\n")),
         },
     }
+}
+
+/// What concerns revocation is for those who may revoke.
+async fn revocation(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    let Connection { admin, caller, .. } = connection;
+    let Some(revocation) = &admin.revocation else {
+        return revocations::off();
+    };
+    match caller.authorize(&request, &admin.hosts, revocation.secret.as_ref()) {
+        Ok(()) => {}
+        Err(Unauthorized::Forbidden(why)) => {
+            return revocations::fault(StatusCode::FORBIDDEN, "forbidden", why);
+        }
+        Err(Unauthorized::Unauthenticated) => return unauthenticated(connection),
+    }
+    let (head, incoming) = request.into_parts();
+    let query = head.uri.query();
+    match (head.uri.path(), head.method) {
+        ("/v1/revocations/watch", _) => return revocations::watch(connection),
+        (_, Method::GET) => return revocations::list(connection, query),
+        _ => {}
+    }
+    let read = read_body(incoming, &connection.context.limits, &connection.budget).await;
+    // What the body takes of the budget is given back when the call has been answered.
+    let (body, _held) = match read {
+        Ok(read) => read,
+        Err(Unread::Fault(fault)) => {
+            return revocations::fault(fault.status, fault.error, &fault.detail);
+        }
+        Err(Unread::Overloaded) => {
+            let detail = Unavailable::OVERLOADED.cause.name();
+            return revocations::fault(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+        }
+    };
+    match head.uri.path() {
+        "/revoke" => revoke::answer(connection, &head.headers, &body).await,
+        _ => revocations::take(connection, query, &body).await,
+    }
+}
+
+/// RFC 6750 §3: no error code for a request that shows nothing of value.
+fn unauthenticated(connection: &Connection) -> Response<Body> {
+    audit::unauthorized(connection.caller);
+    revocations::refused(connection, "unauthorized", 1);
+    let detail = "this takes Authorization: Bearer with the secret of [revocation] token_file";
+    let mut reply = revocations::fault(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+    let challenge = HeaderValue::from_static("Bearer realm=\"jotd admin\"");
+    reply.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    reply
 }
 
 fn ready(connection: &Connection) -> Response<Body> {
@@ -94,7 +156,7 @@ async fn reload(connection: &Connection) -> Response<Body> {
     }
 }
 
-fn reply(
+pub(super) fn reply(
     status: StatusCode,
     content_type: HeaderValue,
     body: impl Into<bytes::Bytes>,

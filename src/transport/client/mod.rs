@@ -6,8 +6,8 @@
 #![forbid(unsafe_code)]
 
 use super::wire::{
-    Ask, BadBytes, FaultReport, FrameKind, Framing, Head, Hello, RemoteVerdict, TooLong, Verdicts,
-    encode_bare, next_frame,
+    Ask, BadBytes, FEATURES, FaultReport, FrameKind, Framing, Head, Hello, RemoteVerdict, TooLong,
+    Verdicts, encode_bare, next_frame,
 };
 use crate::limits::FRAME_BYTES_MAX;
 use crate::verify::Want;
@@ -61,6 +61,9 @@ pub struct CallOptions<'a> {
     pub deadline_ms: u32,
     /// The `traceparent` of W3C Trace Context.
     pub traceparent: Option<&'a str>,
+    /// The revocation revision that the verdicts must know; 0 for none. Until the daemon does, it answers
+    /// `unavailable/revocation_stale`.
+    pub min_revision: u64,
 }
 
 /// A connection to the daemon. Clones share it; the last one closes it.
@@ -150,7 +153,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn connect(path: impl AsRef<Path>) -> Result<Self, ClientError> {
-        Self::over(UnixStream::connect(path).await?, Hello::CLIENT).await
+        let wished = Hello {
+            features: FEATURES,
+            ..Hello::CLIENT
+        };
+        Self::over(UnixStream::connect(path).await?, wished).await
     }
 
     /// Speaks over an open stream, with these wishes.
@@ -215,7 +222,7 @@ impl Client {
             deadline_ms: options.deadline_ms,
             want: want.clone(),
             policy: options.policy,
-            min_revision: 0,
+            min_revision: options.min_revision,
             traceparent: options.traceparent,
         };
         let mut frame = Vec::new();

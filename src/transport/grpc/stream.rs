@@ -142,9 +142,10 @@ fn answer(
             tokens,
             policy,
             want,
+            min_revision,
         } = question;
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let answered = match asking(tokens, &policy, &want, left) {
+        let answered = match asking(tokens, &policy, &want, left, min_revision) {
             Ok(asking) => ask(&connection, asking).await,
             Err(fault) => Err(fault),
         };

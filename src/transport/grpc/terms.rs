@@ -17,6 +17,7 @@ pub(super) fn asking<'m>(
     policy: &'m str,
     wants: &[String],
     timeout: Option<Duration>,
+    min_revision: u64,
 ) -> Result<Asking<'m>, Fault> {
     if tokens.len() > FRAME_TOKENS_MAX {
         return Err(Fault::too_many_tokens());
@@ -26,6 +27,7 @@ pub(super) fn asking<'m>(
         policy: Some(policy).filter(|name| !name.is_empty()),
         want: want(wants.iter().map(String::as_str))?,
         timeout,
+        min_revision,
         protocol: Protocol::Grpc,
     })
 }

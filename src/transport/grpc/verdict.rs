@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::v1;
-use crate::verdict::{Cause, Reason, Refusal, Trusted, Unavailable, Verdict};
+use crate::verdict::{
+    Cause, Freshness, Reason, Refusal, RevocationState, Trusted, Unavailable, Verdict,
+};
 
 impl From<Verdict> for v1::Verdict {
     fn from(verdict: Verdict) -> Self {
@@ -33,9 +35,21 @@ impl From<Trusted> for v1::Valid {
                 .map(|json| String::from_utf8_lossy(json).into_owned()),
             expires_in: trusted.expires_in,
             cached: trusted.cached,
-            revocation: Some(v1::Revocation {
-                state: v1::RevocationState::Off.into(),
-            }),
+            revocation: Some(trusted.revocation.into()),
+        }
+    }
+}
+
+impl From<Freshness> for v1::Revocation {
+    fn from(freshness: Freshness) -> Self {
+        let (state, age_ms) = match freshness.state {
+            RevocationState::Off => (v1::RevocationState::Off, None),
+            RevocationState::Live => (v1::RevocationState::Live, Some(freshness.age_ms)),
+            RevocationState::Stale => (v1::RevocationState::Stale, Some(freshness.age_ms)),
+        };
+        Self {
+            state: state.into(),
+            age_ms,
         }
     }
 }
@@ -123,6 +137,21 @@ mod tests {
         let future = Refusal::IssuedInFuture { issued_at: 9 };
         assert_eq!(invalid(future), (None, None, Some(9)));
         assert_eq!(invalid(Refusal::BadSignature), (None, None, None));
+    }
+
+    #[test]
+    fn the_age_of_knowledge_is_said_where_there_is_any() {
+        let said = |state, age_ms| {
+            let message = v1::Revocation::from(Freshness { state, age_ms });
+            (message.state(), message.age_ms)
+        };
+        use v1::RevocationState as S;
+        assert_eq!(said(RevocationState::Off, 0), (S::Off, None));
+        assert_eq!(said(RevocationState::Live, 3), (S::Live, Some(3)));
+        assert_eq!(
+            said(RevocationState::Stale, u32::MAX),
+            (S::Stale, Some(u32::MAX))
+        );
     }
 
     /// Checks V-42.

@@ -25,8 +25,9 @@ impl v1::verifier_server::Verifier for Verifier {
             token,
             policy,
             want,
+            min_revision,
         } = request.into_inner();
-        let verdicts = match asking(vec![token], &policy, &want, timeout) {
+        let verdicts = match asking(vec![token], &policy, &want, timeout, min_revision) {
             Ok(asking) => ask(&connection, asking).await,
             Err(fault) => Err(fault),
         };
@@ -46,8 +47,9 @@ impl v1::verifier_server::Verifier for Verifier {
             tokens,
             policy,
             want,
+            min_revision,
         } = request.into_inner();
-        let verdicts = match asking(tokens, &policy, &want, timeout) {
+        let verdicts = match asking(tokens, &policy, &want, timeout, min_revision) {
             Ok(asking) => ask(&connection, asking).await,
             Err(fault) => Err(fault),
         };

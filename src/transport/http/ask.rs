@@ -27,6 +27,8 @@ pub(in crate::transport) struct Asking<'a> {
     pub(in crate::transport) want: Want,
     /// How long the caller waits; `None` for the daemon's default.
     pub(in crate::transport) timeout: Option<Duration>,
+    /// The revocation revision that the answer must know; 0 for none.
+    pub(in crate::transport) min_revision: u64,
     /// What it is asked in.
     pub(in crate::transport) protocol: Protocol,
 }
@@ -67,6 +69,7 @@ async fn answer(connection: &Connection, asking: Asking<'_>) -> Result<Vec<Verdi
         policy,
         want: asking.want,
         deadline: Some(now.since_boot + timeout),
+        min_revision: asking.min_revision,
     };
     let (reply, answer) = oneshot::channel();
     let at_once = context.engine.ask(call, now, move |verdicts| {

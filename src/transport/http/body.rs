@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 /// Why a body was not read.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(in crate::transport) enum Unread {
     /// Something is wrong with it.
     Fault(Fault),
     /// The peer makes us hold too much already.
@@ -31,7 +31,7 @@ impl From<Fault> for Unread {
 
 /// Reads a whole body. The common case, one chunk, is not copied. All but the first chunk is taken from
 /// the peer's budget for as long as what is returned beside the body is kept.
-pub(super) async fn read(
+pub(in crate::transport) async fn read(
     body: Incoming,
     limits: &Limits,
     budget: &Arc<Budget>,

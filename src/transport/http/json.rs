@@ -24,6 +24,8 @@ pub(super) struct Asked<'b> {
     pub(super) policy: Option<Cow<'b, str>>,
     /// The claims wanted.
     pub(super) want: Want,
+    /// The revocation revision that the answer must know; 0 for none.
+    pub(super) min_revision: u64,
 }
 
 /// Which of the two calls is being read.
@@ -36,10 +38,10 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    fn members(self) -> [&'static str; 3] {
+    fn members(self) -> [&'static str; 4] {
         match self {
-            Self::One => ["token", "policy", "want"],
-            Self::Many => ["tokens", "policy", "want"],
+            Self::One => ["token", "policy", "want", "min_revision"],
+            Self::Many => ["tokens", "policy", "want", "min_revision"],
         }
     }
 }
@@ -96,6 +98,10 @@ const POLICY_TYPE: Fault = Fault::bad(
     "policy must be a string; leave it out for none",
 );
 const WANT_TYPE: Fault = Fault::bad("wrong_type", "want must be an array of strings");
+const REVISION_TYPE: Fault = Fault::bad(
+    "wrong_type",
+    "min_revision must be a whole number; leave it out for none",
+);
 const TWICE: Fault = Fault::bad("duplicate_member", "a member appears twice");
 const NO_TOKEN: Fault = Fault::bad(
     "missing_member",
@@ -135,6 +141,7 @@ impl<'b> Visitor<'b> for Reader<'b, '_> {
         let mut tokens: Option<Vec<Bytes>> = None;
         let mut policy: Option<Cow<'b, str>> = None;
         let mut wanted: Option<Want> = None;
+        let mut min_revision: Option<u64> = None;
         while let Some(name) = map.next_key_seed(Text)? {
             let twice = match (&*name, self.shape) {
                 ("token", Shape::One) => {
@@ -170,6 +177,10 @@ impl<'b> Visitor<'b> for Reader<'b, '_> {
                         Err(fault) => return wrong.fail(fault),
                     }
                 }
+                ("min_revision", _) => {
+                    wrong.0.set(REVISION_TYPE);
+                    min_revision.replace(map.next_value()?).is_some()
+                }
                 (unknown, shape) => return wrong.fail(unknown_member(unknown, shape)),
             };
             if twice {
@@ -181,6 +192,7 @@ impl<'b> Visitor<'b> for Reader<'b, '_> {
                 tokens,
                 policy,
                 want: wanted.unwrap_or_default(),
+                min_revision: min_revision.unwrap_or(0),
             }),
             (None, Shape::One) => wrong.fail(NO_TOKEN),
             (None, Shape::Many) => wrong.fail(NO_TOKENS),
@@ -207,11 +219,13 @@ fn unknown_member(unknown: &str, shape: Shape) -> Fault {
         // No name worth correcting is long, and comparing costs time.
         .filter(|known| unknown.len() <= 4 * known.len() && alike(known) >= ALIKE_ENOUGH)
         .max_by(|one, other| alike(one).total_cmp(&alike(other)));
-    let [first, second, third] = members;
+    let [first, second, third, last] = members;
     let detail = match meant {
         Some(meant) => format!("the body has an unknown member; did you mean {meant}?"),
         None => {
-            format!("the body has an unknown member; known are {first}, {second} and {third}")
+            format!(
+                "the body has an unknown member; known are {first}, {second}, {third} and {last}"
+            )
         }
     };
     Fault {
@@ -386,7 +400,7 @@ mod tests {
             (
                 r#"{"SECRET":1}"#,
                 "unknown_member",
-                "known are token, policy and want",
+                "known are token, policy, want and min_revision",
             ),
             ("{\"token\":\"a\u{1}\"}", "not_json", "control character"),
             (r#"{"token":"\ud800"}"#, "not_json", "line 1"),
@@ -403,6 +417,14 @@ mod tests {
             ("unknown_member", true)
         );
         assert_eq!(error("{}", Shape::Many).0, "missing_member");
+        for revision in ["-1", "1.5", "\"1\"", "null", "18446744073709551616"] {
+            let body = format!(r#"{{"token":"a","min_revision":{revision}}}"#);
+            let fault = parse(&Bytes::from(body), Shape::One).expect_err(revision);
+            assert_eq!(fault.error, "wrong_type", "{revision}");
+        }
+        let body = Bytes::from_static(br#"{"min_revision":18446744073709551615,"token":"a"}"#);
+        let asked = parse(&body, Shape::One).map(|asked| asked.min_revision);
+        assert_eq!(asked, Ok(u64::MAX));
         assert_eq!(error(r#"{"tokens":"a"}"#, Shape::Many).0, "wrong_type");
         assert_eq!(error(r#"{"tokens":["a",1]}"#, Shape::Many).0, "wrong_type");
     }

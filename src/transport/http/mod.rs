@@ -17,7 +17,7 @@ mod serve;
 mod verify;
 mod watched;
 
-pub(super) use body::{Arriving, Paced};
+pub(super) use body::{Arriving, Paced, Unread, read as read_body};
 pub(super) use fault::Fault;
 pub(super) use reply::{Body, without_body};
 pub(super) use serve::{Attended, serve};

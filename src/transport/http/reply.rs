@@ -10,6 +10,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderVa
 use hyper::{Response, StatusCode};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::sync::mpsc;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Verdicts hold for the moment, and claims are personal data.
@@ -26,6 +27,7 @@ pub(in crate::transport) struct Body {
 enum Kind {
     Whole(Full<Bytes>),
     Grpc(tonic::body::Body),
+    Chunks(mpsc::Receiver<Bytes>),
 }
 
 impl Body {
@@ -43,6 +45,15 @@ impl Body {
         Self {
             kind: Kind::Grpc(body),
             lasts,
+            called: None,
+        }
+    }
+
+    /// What is sent, piece by piece as it comes, until the sender is gone.
+    pub(in crate::transport) fn chunks(chunks: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            kind: Kind::Chunks(chunks),
+            lasts: true,
             called: None,
         }
     }
@@ -72,6 +83,9 @@ impl HttpBody for Body {
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
             Kind::Grpc(body) => Pin::new(body).poll_frame(cx),
+            Kind::Chunks(chunks) => chunks
+                .poll_recv(cx)
+                .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
         };
         if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
             self.called = None;
@@ -83,6 +97,7 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Whole(whole) => whole.is_end_stream(),
             Kind::Grpc(body) => body.is_end_stream(),
+            Kind::Chunks(_) => false,
         }
     }
 
@@ -90,6 +105,7 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Whole(whole) => whole.size_hint(),
             Kind::Grpc(body) => body.size_hint(),
+            Kind::Chunks(_) => SizeHint::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ pub(super) async fn answer(
         policy: asked.policy.as_deref(),
         want: asked.want,
         timeout,
+        min_revision: asked.min_revision,
         protocol: match head.version {
             Version::HTTP_2 => Protocol::H2,
             _ => Protocol::H1,

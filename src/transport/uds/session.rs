@@ -4,7 +4,8 @@
 use super::super::peers::{Admission, PolicyRefused};
 use super::super::tally::Tally;
 use super::super::wire::{
-    self, Ask, FEATURES, Fault, FaultCode, FrameKind, Framing, Head, Hello, Standing, VERSION,
+    self, Ask, FEATURE_MIN_REVISION, FEATURES, Fault, FaultCode, FrameKind, Framing, Head, Hello,
+    Standing, VERSION,
 };
 use super::super::{Context, Limits};
 use super::count_fault;
@@ -13,7 +14,7 @@ use crate::clock::Now;
 use crate::engine::Call;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_TOKENS_MAX};
 use crate::verdict::Verdict;
-use crate::verify::PolicyId;
+use crate::verify::{Outlook, PolicyId};
 use bytes::{Bytes, BytesMut};
 use std::task::{self, Poll};
 use std::time::Duration;
@@ -64,6 +65,8 @@ struct Terms {
     credits: u32,
     /// The largest frame the client takes.
     answer_bytes_max: usize,
+    /// Feature bits granted.
+    features: u64,
 }
 
 /// How far a conversation is from its end.
@@ -94,6 +97,7 @@ pub(super) enum Taken {
 struct Answer {
     request_id: u64,
     verdicts: Vec<Verdict>,
+    standing: Standing,
     charge_bytes: usize,
 }
 
@@ -146,7 +150,7 @@ impl<'c> Session<'c> {
             };
             self.in_flight -= 1;
             self.unanswered_bytes -= answer.charge_bytes;
-            self.answer(answer.request_id, &answer.verdicts);
+            self.answer(answer.request_id, &answer.verdicts, answer.standing);
         }
     }
 
@@ -236,6 +240,7 @@ impl<'c> Session<'c> {
                 0 => FRAME_BYTES_MAX,
                 wished => FRAME_BYTES_MAX.min(wished as usize),
             },
+            features: agreed.features,
         });
         Ok(true)
     }
@@ -278,18 +283,22 @@ impl<'c> Session<'c> {
             policy,
             want: ask.want,
             deadline: Some(now.since_boot + patience.min(DEADLINE_MAX)),
+            min_revision: ask.min_revision,
         };
+        // Before the tokens are looked at: what is said to be known was known when they were.
+        let standing = standing(self.context.engine.outlook(now));
         let sender = self.answer_sender.clone();
         let reply = move |verdicts| {
             // The connection may have gone; then nobody waits for this.
             let _ = sender.send(Answer {
                 request_id,
                 verdicts,
+                standing,
                 charge_bytes,
             });
         };
         match self.context.engine.ask(call, now, reply) {
-            Some(verdicts) => self.answer(request_id, &verdicts),
+            Some(verdicts) => self.answer(request_id, &verdicts, standing),
             None => {
                 self.in_flight += 1;
                 self.unanswered_bytes += charge_bytes;
@@ -307,8 +316,7 @@ impl<'c> Session<'c> {
         if self.in_flight >= terms.credits {
             return Err(fault(FaultCode::TooManyInFlight));
         }
-        // No revision is known here yet, so none can be waited for; pretending would be a lie.
-        if ask.min_revision != 0 {
+        if ask.min_revision != 0 && terms.features & FEATURE_MIN_REVISION == 0 {
             return Err(fault(FaultCode::UnsupportedFeature));
         }
         self.admission.policy(ask.policy).map_err(|refused| {
@@ -319,14 +327,21 @@ impl<'c> Session<'c> {
         })
     }
 
-    fn answer(&mut self, request_id: u64, verdicts: &[Verdict]) {
+    fn answer(&mut self, request_id: u64, verdicts: &[Verdict], standing: Standing) {
         self.tally.count(verdicts);
         let bytes_max = self.terms.map_or(0, |terms| terms.answer_bytes_max);
-        let standing = Standing::default();
         let out = &mut self.output.bytes;
         if let Err(fault) = wire::encode_verdicts(out, request_id, verdicts, standing, bytes_max) {
             fault.encode(out);
         }
+    }
+}
+
+fn standing(outlook: Outlook) -> Standing {
+    Standing {
+        applied_revision: outlook.applied_revision,
+        staleness_ms: outlook.freshness.age_ms,
+        revocation_state: outlook.freshness.state.code(),
     }
 }
 

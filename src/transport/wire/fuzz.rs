@@ -96,6 +96,7 @@ fn verdict([kind, pick, rest @ ..]: [u8; 10], signers: &[Arc<Signer>]) -> Verdic
             expires_at: bit(3).then_some(number),
             expires_in: bit(4).then_some(!number),
             cached: bit(5),
+            revocation: crate::verdict::Freshness::default(),
         }),
         2 => Verdict::Invalid(match pick % 4 {
             0 => Refusal::Expired {

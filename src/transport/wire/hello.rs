@@ -17,8 +17,11 @@ pub const HELLO_BYTES: usize = 32;
 /// Longest hello of any version: a later one may add fields at its end.
 pub const HELLO_BYTES_MAX: usize = 256;
 
-/// The features this daemon has: none yet. Bit 0 will be read-your-revocation (`min_revision`).
-pub const FEATURES: u64 = 0;
+/// Read-your-revocation: a VERIFY frame may carry a `min_revision`.
+pub const FEATURE_MIN_REVISION: u64 = 1;
+
+/// The features this daemon has.
+pub const FEATURES: u64 = FEATURE_MIN_REVISION;
 
 /// A hello. A client's says what it wishes, with 0 for "as the daemon likes"; the daemon's answer says
 /// what holds.

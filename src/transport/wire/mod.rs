@@ -20,7 +20,9 @@ mod vectors;
 pub use ask::{Ask, Tokens, TooLong};
 pub use fault::{Fault, FaultCode, FaultReport};
 pub use frame::{FrameKind, Framing, HEAD_BYTES, Head, encode_bare, next_frame};
-pub use hello::{FEATURES, HELLO_BYTES, HELLO_BYTES_MAX, Hello, MAGIC, VERSION};
+pub use hello::{
+    FEATURE_MIN_REVISION, FEATURES, HELLO_BYTES, HELLO_BYTES_MAX, Hello, MAGIC, VERSION,
+};
 pub use remote::{RemoteSigner, RemoteVerdict, VerdictRecord, Verdicts};
 pub use verdicts::{Standing, encode_verdicts};
 

@@ -232,6 +232,7 @@ fn verdict_of(value: &Value, signers: &[Arc<Signer>]) -> Verdict {
             expires_at: value["expires_at"].as_i64(),
             expires_in: value["expires_in"].as_i64(),
             cached: value["cached"].as_bool().expect("cached"),
+            revocation: crate::verdict::Freshness::default(),
         }),
         "invalid" => Verdict::Invalid(match text(value, "reason") {
             "expired" => Refusal::Expired {

@@ -4,6 +4,7 @@
 mod claims;
 mod keys;
 mod recall;
+mod revocation;
 
 use super::*;
 use crate::clock::Now;

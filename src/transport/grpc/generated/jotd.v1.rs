@@ -12,6 +12,10 @@ pub struct VerifyRequest {
     /// top-level member NAME, and as many of those as needed.
     #[prost(string, repeated, tag = "3")]
     pub want: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The revocation revision that the answer must know; 0 for none. Before it is known, the answer is
+    /// `unavailable` with CAUSE_REVOCATION_STALE.
+    #[prost(uint64, tag = "4")]
+    pub min_revision: u64,
 }
 /// The answer to a VerifyRequest.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -32,6 +36,9 @@ pub struct VerifyBatchRequest {
     /// As in VerifyRequest.
     #[prost(string, repeated, tag = "3")]
     pub want: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// As in VerifyRequest.
+    #[prost(uint64, tag = "4")]
+    pub min_revision: u64,
 }
 /// The answer to a VerifyBatchRequest.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -55,6 +62,9 @@ pub struct VerifyStreamRequest {
     /// As in VerifyRequest.
     #[prost(string, repeated, tag = "4")]
     pub want: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// As in VerifyRequest.
+    #[prost(uint64, tag = "5")]
+    pub min_revision: u64,
 }
 /// One answer of a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -137,6 +147,9 @@ pub struct Revocation {
     /// Whether revocations are followed.
     #[prost(enumeration = "RevocationState", tag = "1")]
     pub state: i32,
+    /// How old the knowledge is, in milliseconds; absent where none are followed.
+    #[prost(uint32, optional, tag = "2")]
+    pub age_ms: ::core::option::Option<u32>,
 }
 /// Why a token may not be trusted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -175,6 +188,10 @@ pub enum RevocationState {
     Unspecified = 0,
     /// No revocation feed is configured.
     Off = 1,
+    /// Every order acknowledged up to `age_ms` ago is known.
+    Live = 2,
+    /// Orders may have been missed since.
+    Stale = 3,
 }
 impl RevocationState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -185,6 +202,8 @@ impl RevocationState {
         match self {
             Self::Unspecified => "REVOCATION_STATE_UNSPECIFIED",
             Self::Off => "REVOCATION_STATE_OFF",
+            Self::Live => "REVOCATION_STATE_LIVE",
+            Self::Stale => "REVOCATION_STATE_STALE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -192,6 +211,8 @@ impl RevocationState {
         match value {
             "REVOCATION_STATE_UNSPECIFIED" => Some(Self::Unspecified),
             "REVOCATION_STATE_OFF" => Some(Self::Off),
+            "REVOCATION_STATE_LIVE" => Some(Self::Live),
+            "REVOCATION_STATE_STALE" => Some(Self::Stale),
             _ => None,
         }
     }

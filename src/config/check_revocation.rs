@@ -1,0 +1,178 @@
+//! Checks revocation: where orders are kept, who may give them, and what holds when some may have been missed.
+#![forbid(unsafe_code)]
+
+use super::check::{Checker, milliseconds};
+use super::section::At;
+use super::setting::{FilePath, Name};
+use super::{Revocation, RevocationLog, raw};
+use crate::revocation::Staleness;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// Checks the section. `None` where nothing can be revoked.
+pub(super) fn revocation(raw: &raw::Document, checker: &mut Checker<'_>) -> Option<Revocation> {
+    checker.revocation(raw)
+}
+
+/// Fewest bytes of a secret that callers bear: 128 bits in hexadecimal.
+const TOKEN_BYTES_MIN: u64 = 32;
+
+impl Checker<'_> {
+    fn revocation(&mut self, document: &raw::Document) -> Option<Revocation> {
+        let raw = &document.revocation;
+        let token_file = self.secret(raw.token_file.as_ref());
+        let id_secret_file = self.secret(raw.id_secret_file.as_ref());
+        let logs = self.logs(raw);
+        let tenant_staleness = self.tenants(document);
+        let Some(state_dir) = &raw.state_dir else {
+            let log = raw.log.first().map(|log| &log.place);
+            let file =
+                |file: &'_ Option<At<FilePath>>| file.as_ref().map(|file| file.place.clone());
+            let first = file(&raw.token_file)
+                .or(file(&raw.id_secret_file))
+                .or(log.cloned());
+            if let Some(place) = first {
+                let message =
+                    "does nothing without `state_dir`, the folder where revocations are kept";
+                self.found.push(&place, message);
+            }
+            return None;
+        };
+        self.refuse_unreachable(document, state_dir);
+        let quorum = self.quorum(raw, logs.len());
+        Some(Revocation {
+            state_dir: self.path(&state_dir.value),
+            token_file,
+            id_secret_file,
+            staleness: raw.staleness.value.0,
+            tenant_staleness,
+            tenant_records_max: raw.tenant_records_max.value.usize(),
+            lease: milliseconds(raw.lease_ms.value.u64()),
+            write_quorum: quorum,
+            logs,
+        })
+    }
+
+    /// Faults a log of revocations that nobody could ever write to.
+    fn refuse_unreachable(&mut self, document: &raw::Document, state_dir: &At<FilePath>) {
+        let is_off = |path: &FilePath| path.0 == std::path::Path::new("off");
+        let by_token = document.revocation.token_file.is_some();
+        let by_socket = !is_off(&document.listen.admin_socket.value);
+        if !by_token && !by_socket && document.revocation.log.is_empty() {
+            self.found.push(
+                &state_dir.place,
+                "nobody could revoke: name a `token_file` whose secret callers of the admin listener bear, or \
+                 an `admin_socket` in [listen]",
+            );
+        }
+    }
+
+    fn secret(&mut self, file: Option<&At<FilePath>>) -> Option<PathBuf> {
+        let file = file?;
+        let path = self.readable(file);
+        self.refuse_exposed(&path, &file.place);
+        if let Ok(metadata) = std::fs::metadata(&path)
+            && metadata.len() < TOKEN_BYTES_MIN
+        {
+            self.found.push(
+                &file.place,
+                format!(
+                    "{} holds fewer than {TOKEN_BYTES_MIN} bytes; run: openssl rand -hex 32 > {}",
+                    path.display(),
+                    path.display()
+                ),
+            );
+        }
+        Some(path)
+    }
+
+    fn logs(&mut self, raw: &raw::Revocation) -> Vec<RevocationLog> {
+        let mut names = HashMap::new();
+        let mut logs = Vec::with_capacity(raw.log.len());
+        for At { value: log, .. } in &raw.log {
+            let password_file = log.password_file.as_ref().map(|file| {
+                let path = self.readable(file);
+                self.refuse_exposed(&path, &file.place);
+                path
+            });
+            let ca_file = log.ca_file.as_ref().map(|file| self.readable(file));
+            let (Some(name), Some(address)) = (&log.name, &log.address) else {
+                continue;
+            };
+            self.unique(&mut names, "the log name", &name.value.0, &name.place);
+            for address in &address.value.0 {
+                let text = &*address.value.0;
+                let known = ["redis://", "rediss://", "unix:/"];
+                if !known.iter().any(|scheme| text.starts_with(scheme)) {
+                    let message = "is no address of a log: redis://host:port, rediss://host:port and unix:/path are";
+                    self.found.push(&address.place, message);
+                } else if text.contains('@') {
+                    let message = "holds a user or password; write `user` and `password_file`";
+                    self.found.push(&address.place, message);
+                }
+            }
+            logs.push(RevocationLog {
+                name: (&*name.value.0).into(),
+                addresses: address
+                    .value
+                    .0
+                    .iter()
+                    .map(|at| at.value.0.clone())
+                    .collect(),
+                sentinel_primary: log
+                    .sentinel_primary
+                    .as_ref()
+                    .map(|name| name.value.0.clone()),
+                user: log.user.as_ref().map(|user| user.value.0.clone()),
+                password_file,
+                ca_file,
+                replicas: log.replicas.value.usize(),
+            });
+        }
+        logs
+    }
+
+    fn tenants(&mut self, document: &raw::Document) -> Vec<(Box<str>, Staleness)> {
+        let known = || {
+            let names = document
+                .issuer
+                .iter()
+                .map(|issuer| &*issuer.value.tenant.value.0);
+            names.collect::<Vec<&str>>()
+        };
+        let mut seen = HashMap::new();
+        let mut terms = Vec::new();
+        for At { value: tenant, .. } in &document.revocation.tenant {
+            let Some(name) = &tenant.name else { continue };
+            let Name(text) = &name.value;
+            self.unique(&mut seen, "the tenant", text, &name.place);
+            if !known().contains(&&**text) {
+                let guess = super::fault::did_you_mean(text, known());
+                let message = format!(
+                    "no [[issuer]] has the tenant {}{guess}",
+                    super::fault::shown(text)
+                );
+                self.found.push(&name.place, message);
+            }
+            if let Some(staleness) = &tenant.staleness {
+                terms.push((text.clone(), staleness.value.0));
+            }
+        }
+        terms
+    }
+
+    /// More than half by default: any two majorities have a log in common.
+    fn quorum(&mut self, raw: &raw::Revocation, logs: usize) -> usize {
+        let Some(quorum) = &raw.write_quorum else {
+            return logs / 2 + usize::from(logs > 0);
+        };
+        let wanted = quorum.value.usize();
+        if wanted > logs {
+            let message = format!(
+                "{wanted} logs must hold an order, but {logs} [[revocation.log]] are configured"
+            );
+            self.found.push(&quorum.place, message);
+        }
+        wanted
+    }
+}

@@ -1,0 +1,278 @@
+//! This host's own log: one thread that owns the journal and syncs once for all who wait.
+//!
+//! The order of things is what makes an acknowledgement worth having: first the disk, then the register, then the
+//! answer. An order that the disk refused has touched nothing.
+#![forbid(unsafe_code)]
+
+use super::desk::{Message, Submission};
+use super::intake::Intake;
+use super::journal::{Compacted, Journal, JournalError};
+use super::shared::Shared;
+use crate::clock;
+use crate::revocation::{Guarantee, NotTaken, Position, Progress, Receipt, Record, Standing};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The journal's name in `state_dir`.
+const JOURNAL: &str = "revocations";
+
+/// Most records of one sync. More would only delay the first answer.
+const COMMIT_RECORDS_MAX: usize = 4_096;
+
+/// How often dead records are forgotten.
+const TEND_EVERY: Duration = Duration::from_secs(30);
+
+/// Records that a journal may hold beyond twice the living before it is written anew.
+const DEAD_RECORDS_SPARED: u64 = 65_536;
+
+/// Pause after a compaction that failed.
+const COMPACTION_PAUSE: Duration = Duration::from_secs(60);
+
+/// The log, before it is given a thread.
+pub(super) struct Embedded {
+    journal: Journal,
+    intake: Arc<Intake>,
+    log: Arc<str>,
+    /// Logs elsewhere, where this one is not the whole truth.
+    shared: Option<Shared>,
+    /// A compaction that another thread is writing.
+    compaction: Option<Receiver<io::Result<Compacted>>>,
+    no_compaction_before: Duration,
+    tended_at: Duration,
+}
+
+impl Embedded {
+    pub(super) fn open(state_dir: &Path, intake: Arc<Intake>) -> Result<Self, JournalError> {
+        let began = clock::since_boot();
+        let (journal, records) = Journal::open(state_dir, JOURNAL)?;
+        intake.restore(&records, journal.sequence());
+        intake.register().set_standing(Standing::Local);
+        if journal.repair().is_some() {
+            intake.metrics().revocation_repairs.inc();
+        }
+        tracing::info!(
+            records = records.len(),
+            revision = journal.sequence(),
+            took_ms = (clock::since_boot() - began).as_secs_f64() * 1e3,
+            "revocations are known"
+        );
+        let mut embedded = Self {
+            journal,
+            intake,
+            log: "local".into(),
+            shared: None,
+            compaction: None,
+            no_compaction_before: Duration::ZERO,
+            tended_at: began,
+        };
+        embedded.count();
+        Ok(embedded)
+    }
+
+    /// From now on orders go elsewhere too, and are answered when they are there.
+    pub(super) fn share(&mut self, shared: Shared) {
+        self.shared = Some(shared);
+    }
+
+    /// Answers submissions until it is told to stop.
+    pub(super) fn run(mut self, receiver: &Receiver<Message>) {
+        loop {
+            let mut stop = false;
+            match receiver.recv_timeout(TEND_EVERY) {
+                Ok(Message::Take(first)) => {
+                    let (mut waiting, mut kept) = (vec![first], Vec::new());
+                    stop = gather(receiver, &mut waiting, &mut kept);
+                    self.commit(waiting);
+                    self.keep(&kept);
+                }
+                Ok(Message::Keep(first)) => {
+                    let (mut waiting, mut kept) = (Vec::new(), first);
+                    stop = gather(receiver, &mut waiting, &mut kept);
+                    if !waiting.is_empty() {
+                        self.commit(waiting);
+                    }
+                    self.keep(&kept);
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => stop = true,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if stop {
+                self.await_compaction();
+                return;
+            }
+            self.tend();
+        }
+    }
+
+    fn commit(&mut self, waiting: Vec<Submission>) {
+        let began = clock::since_boot();
+        let records: Vec<Record> = waiting
+            .iter()
+            .flat_map(|one| one.records.iter().copied())
+            .collect();
+        let answer = match self.write(&records) {
+            Ok(()) => {
+                let revision = self.journal.sequence();
+                self.intake.take(&records, revision);
+                let took = clock::since_boot() - began;
+                self.intake
+                    .metrics()
+                    .revocation_commit_seconds
+                    .observe(took.as_secs_f64());
+                Ok(self.receipt(revision))
+            }
+            Err(error) => {
+                tracing::error!(%error, records = records.len(), "orders were refused: the log cannot be written");
+                Err(not_taken(&error))
+            }
+        };
+        for one in waiting {
+            if let (Some(shared), Ok(local)) = (&self.shared, &answer) {
+                shared.deliver(one, local.clone());
+                continue;
+            }
+            // Whoever gave the order may have gone. It stands all the same.
+            let _ = one.reply.send(answer.clone());
+        }
+        self.count();
+    }
+
+    /// Writes down what the register has from elsewhere. What does not get here is read again after a restart.
+    fn keep(&mut self, records: &[Record]) {
+        if records.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write(records) {
+            tracing::warn!(%error, records = records.len(), "revocations from elsewhere are not on this disk");
+        }
+        self.count();
+    }
+
+    /// What is on the disk of this host is also in its register, and no other daemon follows this log: accepted
+    /// is applied.
+    fn receipt(&self, revision: u64) -> Receipt {
+        Receipt {
+            progress: Progress::Applied,
+            guarantee: Guarantee::Disk,
+            positions: vec![Position {
+                log: Arc::clone(&self.log),
+                epoch: 0,
+                sequence: revision,
+            }],
+            revision,
+        }
+    }
+
+    fn write(&mut self, records: &[Record]) -> io::Result<()> {
+        if self.journal.is_broken() {
+            self.await_compaction();
+            // Whatever the old file's pages have come to, everything acknowledged is in the register.
+            self.journal.compact(self.intake.register().records())?;
+            tracing::info!("the log was written anew after a failed write");
+        }
+        self.journal.append(records)
+    }
+
+    /// What need not happen before an answer: forgetting what is dead, and writing the journal anew.
+    fn tend(&mut self) {
+        let now = clock::since_boot();
+        if now - self.tended_at >= TEND_EVERY {
+            self.tended_at = now;
+            let pruned = self.intake.register().prune(self.intake.clock().now());
+            if pruned > 0 {
+                tracing::debug!(pruned, "revocations of expired tokens were forgotten");
+            }
+        }
+        if let Some(written) = self
+            .compaction
+            .as_ref()
+            .and_then(|compaction| compaction.try_recv().ok())
+        {
+            self.compaction = None;
+            self.finish_compaction(written);
+        }
+        let living = self.intake.register().len() as u64;
+        let has_many_dead = self.journal.len() > living * 2 + DEAD_RECORDS_SPARED;
+        if has_many_dead && self.compaction.is_none() && now >= self.no_compaction_before {
+            let begun = self.begin_compaction();
+            self.compaction = begun.map_err(|error| self.put_off(&error)).ok();
+        }
+    }
+
+    /// Writes the new file on another thread: with millions of records that takes longer than anybody should wait
+    /// for an answer.
+    fn begin_compaction(&self) -> io::Result<Receiver<io::Result<Compacted>>> {
+        let compaction = self.journal.begin_compaction()?;
+        let register = Arc::clone(self.intake.register());
+        let (done, written) = bounded(1);
+        std::thread::Builder::new()
+            .name("jotd-compact".to_owned())
+            .spawn(move || done.send(compaction.write(register.records())))?;
+        Ok(written)
+    }
+
+    /// Lets a compaction come to its end and go: two must not write the same file, and its thread holds the lock.
+    fn await_compaction(&mut self) {
+        if let Some(compaction) = self.compaction.take() {
+            let _ = compaction.recv();
+        }
+    }
+
+    fn finish_compaction(&mut self, written: io::Result<Compacted>) {
+        match written.and_then(|new| self.journal.adopt(new)) {
+            Ok(()) => {
+                self.intake.metrics().revocation_compactions.inc();
+                self.count();
+            }
+            Err(error) => self.put_off(&error),
+        }
+    }
+
+    /// A log that could not be made smaller is still a good log.
+    fn put_off(&mut self, error: &io::Error) {
+        tracing::warn!(%error, "the log could not be compacted; it is tried again in a minute");
+        self.no_compaction_before = clock::since_boot() + COMPACTION_PAUSE;
+    }
+
+    fn count(&mut self) {
+        let records = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
+        self.intake.metrics().revocation_log_records.set(records);
+    }
+}
+
+/// Takes what waits already, up to what one sync should carry. Returns whether there will be nothing more.
+fn gather(
+    receiver: &Receiver<Message>,
+    waiting: &mut Vec<Submission>,
+    kept: &mut Vec<Record>,
+) -> bool {
+    let mut records: usize = waiting.iter().map(|one| one.records.len()).sum();
+    records += kept.len();
+    while records < COMMIT_RECORDS_MAX {
+        match receiver.try_recv() {
+            Ok(Message::Take(next)) => {
+                records += next.records.len();
+                waiting.push(next);
+            }
+            Ok(Message::Keep(more)) => {
+                records += more.len();
+                kept.extend(more);
+            }
+            Ok(Message::Stop) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+fn not_taken(error: &io::Error) -> NotTaken {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            NotTaken::DiskFull
+        }
+        _ => NotTaken::Unwritable,
+    }
+}

@@ -1,0 +1,235 @@
+//! Faults of the network itself, in namespaces of their own: a process that is killed over loopback still has
+//! its last bytes delivered by the kernel, so only a link that is cut first loses anything.
+//!
+//! They need root. Without it they say so and stop, unless `JOTD_FAULTS` asks for all of them.
+
+use super::super::{Address, Durability, LogState, Options};
+use super::faults::{Load, all_have};
+use super::host::Host;
+use super::server::RedisServer;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Two hosts and the cable between them.
+struct Network {
+    /// Names of namespaces; none for where the test itself runs.
+    sides: [Option<String>; 2],
+    subnet: String,
+    cable: String,
+}
+
+impl Network {
+    /// `None` where namespaces cannot be made.
+    fn new(is_outside_too: bool) -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let id = std::process::id() % 50_000;
+        let name = |side: &str| format!("jotd-{id}-{number}{side}");
+        let network = Self {
+            sides: [(!is_outside_too).then(|| name("a")), Some(name("b"))],
+            subnet: format!("10.{}.{}", 200 + number % 50, id % 250),
+            cable: format!("jo{id}{number}"),
+        };
+        for side in network.sides.iter().flatten() {
+            if !ip(&["netns", "add", side]) {
+                assert!(super::is_thorough(), "JOTD_FAULTS needs root and `ip`");
+                eprintln!("not run: no network namespaces here");
+                return None;
+            }
+        }
+        let ends = ["a", "b"].map(|end| format!("{}{end}", network.cable));
+        assert!(ip(&[
+            "link", "add", &ends[0], "type", "veth", "peer", "name", &ends[1]
+        ]));
+        for (side, end) in network.sides.iter().zip(&ends) {
+            if let Some(side) = side {
+                assert!(ip(&["link", "set", end, "netns", side]));
+            }
+        }
+        for side in [0, 1] {
+            let address = format!("{}/24", network.address(side));
+            assert!(network.ip(side, &["addr", "add", &address, "dev", &ends[side]]));
+        }
+        network.plug(true);
+        Some(network)
+    }
+
+    fn address(&self, side: usize) -> String {
+        format!("{}.{}", self.subnet, side + 1)
+    }
+
+    fn plug(&self, is_plugged: bool) {
+        let to = if is_plugged { "up" } else { "down" };
+        for (side, end) in ["a", "b"].iter().enumerate() {
+            let end = format!("{}{end}", self.cable);
+            assert!(self.ip(side, &["link", "set", &end, to]));
+        }
+    }
+
+    /// A server on one side, which is also reached by its Unix socket, whatever becomes of the cable.
+    fn server(&self, side: usize) -> RedisServer {
+        let address = self.address(side);
+        let arguments = [
+            "--port",
+            "6379",
+            "--bind",
+            &address,
+            "--protected-mode",
+            "no",
+        ];
+        let prefix: Vec<_> = match &self.sides[side] {
+            Some(side) => vec!["ip", "netns", "exec", side],
+            None => Vec::new(),
+        };
+        RedisServer::start_under(
+            &prefix,
+            &[&arguments[..], &["--repl-timeout", "2"]].concat(),
+        )
+    }
+
+    fn ip(&self, side: usize, arguments: &[&str]) -> bool {
+        match &self.sides[side] {
+            Some(side) => ip(&[&["-n", side], arguments].concat()),
+            None => ip(arguments),
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if self.sides[0].is_none() {
+            ip(&["link", "del", &format!("{}a", self.cable)]);
+        }
+        for side in self.sides.iter().flatten() {
+            ip(&["netns", "del", side]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    let output = Command::new("ip").args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// How often the long ones are done.
+fn rounds(few: u32, many: u32) -> u32 {
+    if super::is_thorough() { many } else { few }
+}
+
+#[tokio::test]
+async fn the_link_is_cut_and_then_the_primary_killed() {
+    let Some(network) = Network::new(false) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let link = folder.path().join("redis.sock");
+    let mut servers = [network.server(0), network.server(1)];
+    servers[1].cli(&["REPLICAOF", &network.address(0), "6379"]);
+    std::os::unix::fs::symlink(servers[0].socket(), &link).expect("a link");
+    let url = format!("redis+unix://{}", link.display());
+    let mut options = Options::one(Address::parse(&url).expect("an address"));
+    options.logs[0].durability = Durability::Replicas(1);
+    let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));
+    let mut would_be_lost = 0;
+    let mut accepted = Vec::new();
+    for round in 0..rounds(1, 50) {
+        let (old, new) = ((round % 2) as usize, 1 - (round % 2) as usize);
+        busy.until_live().await;
+        other.until_live().await;
+        let load = Load::start_at(&busy, 1_000_000 * (round + 1));
+        accepted.push(busy.order_until_accepted(2 * round).await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        network.plug(false);
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        let held = |server: &RedisServer| -> u64 {
+            server
+                .cli(&["ZCARD", "rev:{jotd}:until"])
+                .trim()
+                .parse()
+                .expect("a number")
+        };
+        let held_before = held(&servers[old]);
+        servers[old].kill();
+        servers[new].cli(&["REPLICAOF", "NO", "ONE"]);
+        would_be_lost += held_before - held(&servers[new]).min(held_before);
+        std::fs::remove_file(&link).expect("a link");
+        std::os::unix::fs::symlink(servers[new].socket(), &link).expect("a link");
+        network.plug(true);
+        servers[old] = network.server(old);
+        servers[old].cli(&["REPLICAOF", &network.address(new), "6379"]);
+        accepted.push(busy.order_until_accepted(2 * round + 1).await);
+        accepted.extend(load.stop().await);
+    }
+    all_have(&options, &[&busy, &other], &accepted).await;
+    assert!(
+        would_be_lost > 0,
+        "the cut cost nothing, so this shows nothing"
+    );
+    eprintln!(
+        "{} accepted, none lost; {would_be_lost} writes went down with their primaries",
+        accepted.len()
+    );
+}
+
+#[tokio::test]
+async fn a_primary_that_is_cut_off_is_not_believed() {
+    let Some(network) = Network::new(false) else {
+        return;
+    };
+    let servers = [network.server(0), network.server(1)];
+    servers[1].cli(&["REPLICAOF", &network.address(0), "6379"]);
+    let mut options = Options::one(servers[0].address());
+    options.logs[0].durability = Durability::Replicas(1);
+    let host = Host::start(&options);
+    host.until_live().await;
+    network.plug(false);
+    // It goes on answering, and taking writes; what it says is no longer worth anything.
+    host.until("suspect", |view| view.standing.state == LogState::Suspect)
+        .await;
+    assert!(servers[0].cli(&["PING"]).contains("PONG"));
+    assert!(!host.order(1).await.1.is_accepted);
+    network.plug(true);
+    host.until_live().await;
+    host.order_until_accepted(2).await;
+}
+
+#[tokio::test]
+async fn a_partition_of_any_length_is_survived() {
+    let Some(network) = Network::new(true) else {
+        return;
+    };
+    let server = network.server(1);
+    let far = Options::one(
+        Address::parse(&format!("redis://{}:6379", network.address(1))).expect("an address"),
+    );
+    // One orders on the server's own host; the other is on the far side of the cable.
+    let near = Arc::new(Host::start(&Options::one(server.address())));
+    let away = Host::start(&far);
+    let lengths: &[u64] = if super::is_thorough() {
+        &[100, 1_000, 5_000, 20_000, 60_000]
+    } else {
+        &[2_500]
+    };
+    let mut accepted = Vec::new();
+    for (round, length) in (0..).zip(lengths) {
+        near.until_live().await;
+        away.until_live().await;
+        let load = Load::start_at(&near, 1_000_000 * (round + 1));
+        accepted.push(near.order_until_accepted(round).await);
+        network.plug(false);
+        tokio::time::sleep(Duration::from_millis(*length)).await;
+        if *length > 2_200 {
+            assert_ne!(
+                away.view().standing.state,
+                LogState::Live,
+                "its lease is over"
+            );
+        }
+        network.plug(true);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        accepted.extend(load.stop().await);
+    }
+    all_have(&far, &[&near, &away], &accepted).await;
+}

@@ -1,0 +1,258 @@
+//! Logs that daemons share, behind this host's own: orders go there once they are on this disk, and what comes
+//! from there goes into the register first and onto this disk after.
+#![forbid(unsafe_code)]
+
+use super::desk::{Message, Submission};
+use super::intake::Intake;
+use super::redis::{Known, LogState, Logs, Options, Outcome, View};
+use crate::revocation::{Guarantee, Position, Progress, Receipt, Record, Standing};
+use crossbeam_channel::Sender;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// Logs elsewhere. They are followed until this is dropped.
+pub(super) struct Shared {
+    logs: Arc<Logs>,
+    names: Vec<Arc<str>>,
+    quorum: usize,
+    runtime: Handle,
+    /// The thread ends when this is dropped.
+    _running: oneshot::Sender<()>,
+}
+
+impl Shared {
+    /// Starts to follow them, on a thread of its own: a verdict must never wait for them, nor they for one.
+    pub(super) fn start(
+        options: &Options,
+        intake: Arc<Intake>,
+        keep: Sender<Message>,
+    ) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let clock = intake.clock().clone();
+        intake.register().set_standing(Standing::Following {
+            complete_at: None,
+            lease: options.lease,
+        });
+        let carried = Carried {
+            intake,
+            keep,
+            states: Vec::new(),
+        };
+        let handle = runtime.handle().clone();
+        let logs = Logs::start(options, carried, &HashMap::new(), &clock, &handle)
+            .map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
+        let (running, ended) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("jotd-logs".to_owned())
+            .spawn(move || {
+                // An error is the end too: the other side is gone.
+                let _ = runtime.block_on(ended);
+            })?;
+        Ok(Self {
+            logs: Arc::new(logs),
+            names: options
+                .logs
+                .iter()
+                .map(|log| log.name.as_str().into())
+                .collect(),
+            quorum: options.write_quorum,
+            runtime: handle,
+            _running: running,
+        })
+    }
+
+    /// Takes an order there that this disk holds, and answers it once enough of them have it.
+    pub(super) fn deliver(&self, submission: Submission, local: Receipt) {
+        let (logs, names, quorum) = (Arc::clone(&self.logs), self.names.clone(), self.quorum);
+        self.runtime.spawn(async move {
+            let Submission { records, reply, .. } = submission;
+            let outcome = logs.submit(records).await;
+            // Whoever gave the order may have gone. It stands all the same.
+            let _ = reply.send(Ok(receipt(local, outcome.as_ref(), &names, quorum)));
+        });
+    }
+}
+
+/// Being stopped, or too few logs in time, leaves what this disk promises: it will be delivered.
+fn receipt(
+    mut local: Receipt,
+    outcome: Option<&Outcome>,
+    names: &[Arc<str>],
+    quorum: usize,
+) -> Receipt {
+    let revision = outcome.map_or(&[][..], |outcome| &outcome.revision);
+    let position = |(log, at): &(usize, super::redis::Position)| {
+        Some(Position {
+            log: Arc::clone(names.get(*log)?),
+            epoch: at.epoch,
+            sequence: at.sequence,
+        })
+    };
+    local.positions.extend(revision.iter().filter_map(position));
+    let is_accepted = outcome.is_some_and(|outcome| outcome.is_accepted);
+    local.progress = if is_accepted {
+        Progress::Accepted
+    } else {
+        Progress::Pending
+    };
+    local.guarantee = Guarantee::Logs {
+        held: revision.len(),
+        quorum,
+        of: names.len(),
+    };
+    local
+}
+
+/// The register, and the disk behind it.
+struct Carried {
+    intake: Arc<Intake>,
+    keep: Sender<Message>,
+    states: Vec<LogState>,
+}
+
+impl Known for Carried {
+    fn learn(&mut self, records: &[Record]) {
+        let register = self.intake.register();
+        let new: Vec<_> = records
+            .iter()
+            .copied()
+            .filter(|record| !register.contains(record))
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        // Revisions of callers are those of this host's log, which these are not part of yet.
+        self.intake.take(&new, 0);
+        if self.keep.try_send(Message::Keep(new)).is_err() {
+            tracing::debug!("too many revocations at once to write them all down");
+        }
+    }
+
+    fn each(&self, see: &mut dyn FnMut(Record)) {
+        self.intake.register().records().for_each(see);
+    }
+
+    fn stand(&mut self, view: &View) {
+        self.intake.register().set_standing(Standing::Following {
+            complete_at: view.standing.fresh_at_ms.map(Duration::from_millis),
+            lease: view.lease,
+        });
+        let states: Vec<_> = view.logs.iter().map(|log| log.state).collect();
+        if states != self.states {
+            for (log, old) in view
+                .logs
+                .iter()
+                .zip(self.states.iter().chain(std::iter::repeat(&LogState::Cold)))
+            {
+                if log.state != *old {
+                    tracing::info!(log = log.name, state = ?log.state, was = ?old, "revocation log");
+                }
+            }
+            self.states = states;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::redis::tests::server::RedisServer;
+    use super::*;
+    use crate::clock::{Clock, since_boot};
+    use crate::metrics::Metrics;
+    use crate::revocation::{IdKey, Member, Order, Register, Wait};
+    use crate::upstream::revocation::Desk;
+    use crate::verdict::RevocationState;
+    use std::path::Path;
+
+    fn open(folder: &Path, options: &Options) -> Desk {
+        let register = Arc::new(Register::new(&crate::revocation::Options::default()));
+        let intake = Intake::new(register, Clock::system(), Arc::new(Metrics::new()));
+        Desk::open_shared(folder, Arc::new(intake), Some(options)).expect("it opens")
+    }
+
+    fn record(jti: &str) -> Record {
+        let order = Order::everything("acme").naming(Member::TokenId, jti);
+        let now = Clock::system().now();
+        let order = order.expect("a value that tokens can have");
+        order
+            .record(&IdKey::new(b""), Some(3_600), now)
+            .expect("in time")
+    }
+
+    async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let since = since_boot();
+        while !is_so() {
+            assert!(
+                since_boot() - since < Duration::from_secs(30),
+                "never {what}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn is_live(desk: &Desk) -> bool {
+        let intake = desk.intake();
+        intake.register().freshness(intake.clock().now()).state == RevocationState::Live
+    }
+
+    async fn accepted(desk: &Desk, record: Record) -> Receipt {
+        let receipt = desk.submit(vec![record], Wait::Accepted).await;
+        receipt.expect("taken")
+    }
+
+    #[tokio::test]
+    async fn an_order_to_one_desk_is_known_to_the_other() {
+        let mut server = RedisServer::start(&[]);
+        let options = Options::one(server.address());
+        let folders =
+            [tempfile::tempdir(), tempfile::tempdir()].map(|folder| folder.expect("a folder"));
+        let [giver, taker] = [0, 1].map(|number: usize| open(folders[number].path(), &options));
+        until("live", || is_live(&giver) && is_live(&taker)).await;
+        let [first, second, third] = ["first", "second", "third"].map(record);
+        let receipt = accepted(&giver, first).await;
+        assert_eq!(receipt.progress, Progress::Accepted);
+        assert_eq!(
+            receipt.guarantee,
+            Guarantee::Logs {
+                held: 1,
+                quorum: 1,
+                of: 1
+            }
+        );
+        let logs: Vec<_> = receipt
+            .positions
+            .iter()
+            .map(|position| &*position.log)
+            .collect();
+        assert_eq!(logs, ["local", "redis"]);
+        until("told", || taker.intake().register().contains(&first)).await;
+
+        // What came from elsewhere is on this disk; what was given here while Redis was away gets there.
+        server.kill();
+        assert_eq!(accepted(&giver, second).await.progress, Progress::Pending);
+        assert!(
+            giver.intake().register().contains(&second),
+            "in force here at once"
+        );
+        until("not live", || !is_live(&giver) && !is_live(&taker)).await;
+        taker.stop();
+        drop(taker);
+        let taker = open(folders[1].path(), &options);
+        assert!(
+            taker.intake().register().contains(&first),
+            "from its own disk"
+        );
+        assert!(!is_live(&taker));
+        server.restart();
+        until("told", || taker.intake().register().contains(&second)).await;
+        until("live", || is_live(&giver) && is_live(&taker)).await;
+        assert_eq!(accepted(&taker, third).await.progress, Progress::Accepted);
+        until("told", || giver.intake().register().contains(&third)).await;
+        giver.stop();
+        taker.stop();
+    }
+}
