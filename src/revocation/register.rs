@@ -43,6 +43,9 @@ const DOUBT_SECONDS: i64 = 86_400;
 /// Merges of so many records or more go through the shards one by one, and make room for all that is new at once.
 const BULK_RECORDS: usize = 4_096;
 
+/// Marks that one merge leaves. A resync changes so many buckets that every token may as well look again.
+const MARKS_MAX: usize = BUCKETS / 16;
+
 const SHARDS: usize = 1 << SHARD_BITS;
 
 /// What a merge did.
@@ -351,7 +354,7 @@ impl Register {
             tenant.raise_watermark(record.before, record.until);
         }
         let is_first = tenant.uses(members);
-        if is_first || !leaves_a_mark(members) {
+        if is_first || !leaves_a_mark(members) || change.buckets.len() >= MARKS_MAX {
             change.tenants.insert(number);
         } else {
             change.buckets.push(self.bucket(held.id));
@@ -480,7 +483,7 @@ impl Register {
             .iter()
             .map(|record| (shard(self.hash.of(words(&record.key.id))), record))
             .collect();
-        sorted.sort_by_key(|(shard, _)| *shard);
+        sorted.sort_unstable_by_key(|(shard, _)| *shard);
         for of_shard in sorted.chunk_by(|a, b| a.0 == b.0) {
             let shard = of_shard[0].0;
             let pinned = pin();
