@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::Call;
-use super::call::{Pending, Ticket};
+use super::call::{Began, Pending, Ticket};
 use super::shared::Shared;
 use super::worker::Mail;
 use crate::cache::Digest;
@@ -59,7 +59,10 @@ pub(super) fn ask(
             call.tokens.len()
         ]);
     }
-    let generation = records.revocation_generation();
+    let began = Began {
+        now,
+        generation: records.revocation_generation(),
+    };
     let mut verdicts = Vec::with_capacity(call.tokens.len());
     let missed = SCRATCH.with_borrow_mut(|scratch| {
         look_up(shared, &records, &call, now, scratch, &mut verdicts);
@@ -74,8 +77,7 @@ pub(super) fn ask(
     let duration = shared.miss_duration.clone();
     let pending = Pending::open(
         call,
-        now,
-        generation,
+        began,
         records,
         verdicts,
         misses.len(),

@@ -38,6 +38,13 @@ struct Progress {
     reply: Option<Reply>,
 }
 
+/// When a call began.
+pub(super) struct Began {
+    pub(super) now: Now,
+    /// The generation of revocations then.
+    pub(super) generation: u64,
+}
+
 /// One token on its way. Dropping it gives the answer it carries; until told otherwise that is
 /// `overloaded`.
 pub(super) struct Ticket {
@@ -53,8 +60,7 @@ impl Pending {
     /// [`Self::ticket`], or it must be [`Self::settle`]d. The asking thread must [`Self::close`] it.
     pub(super) fn open(
         call: Call,
-        now: Now,
-        generation: u64,
+        began: Began,
         records: Arc<Records>,
         verdicts: Vec<Verdict>,
         missing: usize,
@@ -66,8 +72,8 @@ impl Pending {
             policy: call.policy,
             want: call.want,
             deadline: call.deadline,
-            arrived: now,
-            generation,
+            arrived: began.now,
+            generation: began.generation,
             peer: call.peer,
             records,
             duration,

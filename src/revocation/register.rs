@@ -43,6 +43,9 @@ const DOUBT_SECONDS: i64 = 86_400;
 /// Merges of so many records or more go through the shards one by one, and make room for all that is new at once.
 const BULK_RECORDS: usize = 4_096;
 
+/// Marks that one merge leaves. A resync changes so many buckets that every token may as well look again.
+const MARKS_MAX: usize = BUCKETS / 16;
+
 const SHARDS: usize = 1 << SHARD_BITS;
 
 /// What a merge did.
@@ -121,7 +124,7 @@ impl Register {
             }
         } else {
             for record in self.by_shard(&mut writer, records) {
-                self.take(&mut writer, record, now, &mut change);
+                self.take(&mut writer, &record, now, &mut change);
             }
         }
         for number in std::mem::take(&mut change.grown) {
@@ -351,7 +354,7 @@ impl Register {
             tenant.raise_watermark(record.before, record.until);
         }
         let is_first = tenant.uses(members);
-        if is_first || !leaves_a_mark(members) {
+        if is_first || !leaves_a_mark(members) || change.buckets.len() >= MARKS_MAX {
             change.tenants.insert(number);
         } else {
             change.buckets.push(self.bucket(held.id));
@@ -474,15 +477,34 @@ impl Register {
         Ok(len)
     }
 
-    /// The records in the order of their shards, each of which then has room for those that are new.
-    fn by_shard<'r>(&self, writer: &mut Writer, records: &'r [Record]) -> Vec<&'r Record> {
-        let mut sorted: Vec<(usize, &Record)> = records
-            .iter()
-            .map(|record| (shard(self.hash.of(words(&record.key.id))), record))
-            .collect();
-        sorted.sort_by_key(|(shard, _)| *shard);
-        for of_shard in sorted.chunk_by(|a, b| a.0 == b.0) {
-            let shard = of_shard[0].0;
+    /// The records in the order of their shards, each of which then has room for those that are new. They are copied:
+    /// one after the other, they come from memory faster than from all over it.
+    fn by_shard(&self, writer: &mut Writer, records: &[Record]) -> Vec<Record> {
+        let shard_of = |record: &Record| shard(self.hash.of(words(&record.key.id)));
+        let mut ends = vec![0; SHARDS];
+        for record in records {
+            ends[shard_of(record)] += 1;
+        }
+        let mut sum = 0;
+        let mut places: Vec<usize> = Vec::with_capacity(SHARDS);
+        for end in &mut ends {
+            places.push(sum);
+            sum += *end;
+            *end = sum;
+        }
+        let mut sorted = records.to_vec();
+        for record in records {
+            let place = &mut places[shard_of(record)];
+            sorted[*place] = *record;
+            *place += 1;
+        }
+        let mut start = 0;
+        for (shard, end) in ends.into_iter().enumerate() {
+            let of_shard = &sorted[start..end];
+            start = end;
+            if of_shard.is_empty() {
+                continue;
+            }
             let pinned = pin();
             let table = self.shards[shard].get(&pinned);
             let is_new = |record: &Record| {
@@ -493,13 +515,13 @@ impl Register {
                 let whose = Whose::new(*number, record.key.members);
                 table.is_none_or(|table| table.times(self.hash.of(id), id, whose).is_none())
             };
-            let new = of_shard.iter().filter(|(_, record)| is_new(record)).count();
+            let new = of_shard.iter().filter(|record| is_new(record)).count();
             let room = writer.lens[shard] + new;
             if table.is_none_or(|table| table.room() < room) {
                 self.grow(writer, shard, room, None);
             }
         }
-        sorted.into_iter().map(|(_, record)| record).collect()
+        sorted
     }
 
     fn number(&self, writer: &mut Writer, tag: TenantTag) -> Option<u32> {
