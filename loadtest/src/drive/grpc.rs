@@ -123,6 +123,7 @@ impl GrpcCaller {
             token: texts(corpus, tokens).next().unwrap_or_default(),
             policy: String::new(),
             want: self.want.clone(),
+            min_revision: 0,
         };
         let response = self.client.verify(request).await;
         response.map(tonic::Response::into_inner).map_err(refused)
@@ -137,6 +138,7 @@ impl GrpcCaller {
             tokens: texts(corpus, tokens).collect(),
             policy: String::new(),
             want: self.want.clone(),
+            min_revision: 0,
         };
         let response = self.client.verify_batch(request).await;
         response.map(tonic::Response::into_inner).map_err(refused)
@@ -165,6 +167,7 @@ impl Caller for GrpcCaller {
                     tokens: texts(corpus, tokens).collect(),
                     policy: String::new(),
                     want: self.want.clone(),
+                    min_revision: 0,
                 };
                 let response = stream.ask(request).await?;
                 if let Some(error) = response.error {

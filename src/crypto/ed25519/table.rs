@@ -99,7 +99,7 @@ fn checksum_of(entries: &[Entry]) -> u64 {
     let sums = entries
         .iter()
         .map(|entry| checksum(parts(entry).as_flattened()));
-    sums.fold(0, |sum, next| checksum(&[sum, next]))
+    sums.fold(0, |sum, next| checksum([sum, next]))
 }
 
 /// The points as entries. All divisions share one inversion (Montgomery's trick).
