@@ -134,7 +134,12 @@ async fn the_link_is_cut_and_then_the_primary_killed() {
     let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));
     let mut would_be_lost = 0;
     let mut accepted = Vec::new();
-    for round in 0..rounds(1, 50) {
+    let rounds = rounds(1, 50);
+    for round in 0..rounds + 10 {
+        // A round in which nothing was under way when the link was cut shows nothing: then there is one more.
+        if round >= rounds && would_be_lost > 0 {
+            break;
+        }
         let (old, new) = ((round % 2) as usize, 1 - (round % 2) as usize);
         busy.until_live().await;
         other.until_live().await;
