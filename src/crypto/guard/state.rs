@@ -82,7 +82,9 @@ impl State {
     pub(super) fn trip(&self, scheme: Scheme, tier: Tier, how: Disagreement) {
         self.disagreements.add(1);
         if !self.off.swap(true, Ordering::Relaxed) {
+            // Part of the audit: which code decided is part of what a verdict rests on.
             tracing::error!(
+                target: "jotd::audit",
                 scheme = ?scheme,
                 kernel = tier.name(),
                 how = ?how,
