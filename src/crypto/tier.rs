@@ -110,6 +110,11 @@ fn first_ceiling() -> Tier {
     tier
 }
 
+/// Whether the environment forces this tier.
+pub(super) fn is_forced(tier: Tier) -> bool {
+    environment() == Some(tier)
+}
+
 /// A word that names no tier is a fault for whoever reads settings; here it means the reference, which is never
 /// wrong.
 fn environment() -> Option<Tier> {

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How often keys are looked at.
 const ROUND: Duration = Duration::from_millis(250);
 
+/// Kernels are timed again after so many rounds, a minute: what was busy at the start must not decide for good.
+const CALIBRATED_FOR: usize = 240;
+
 /// What is left of a key's heat after a round: half after about nine seconds.
 const HEAT_KEPT: f64 = 0.98;
 
@@ -124,13 +127,16 @@ impl Keeper {
         report
     }
 
-    /// Makes the kernels of schemes ready as soon as there is a key of theirs.
+    /// Makes the kernels of schemes ready as soon as there is a key of theirs, and times them now and then.
     fn warm_up(&mut self, keys: &[&VerifyingKey]) {
         for key in keys {
             if self.warmed.insert(key.scheme()) {
                 crypto::warm_up(key.scheme());
                 crypto::calibrate(key.scheme());
             }
+        }
+        if self.rounds % CALIBRATED_FOR == CALIBRATED_FOR - 1 {
+            self.warmed.iter().copied().for_each(crypto::calibrate);
         }
     }
 

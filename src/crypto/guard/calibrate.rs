@@ -20,6 +20,9 @@ const ROUNDS: usize = 5;
 
 /// Times the scheme's kernels beside the reference and notes from how many checks on each is worth while. Takes a
 /// few milliseconds. Does nothing until [`warm_up`](super::warm_up) has been called.
+///
+/// A tier that the environment forces is worth while as usual, however slow it may be here: whoever forces it wants it
+/// to work.
 pub(in crate::crypto) fn calibrate(scheme: Scheme) {
     let Some(canary) = canary::of(scheme) else {
         return;
@@ -29,7 +32,8 @@ pub(in crate::crypto) fn calibrate(scheme: Scheme) {
     });
     let mut below = SIZES.map(|size| reference * u32::from(size));
     for tier in [Tier::Portable, Tier::Ifma] {
-        if tier > tier::ceiling() || own::checks_min(scheme, tier).is_none() {
+        let has_none = own::checks_min(scheme, tier).is_none();
+        if tier > tier::ceiling() || tier::is_forced(tier) || has_none {
             continue;
         }
         let times = SIZES.map(|size| time(scheme, tier, canary, usize::from(size)));
