@@ -82,7 +82,7 @@ async fn one_that_does_not_say_so_is_named() {
         () = nags => panic!("no answer in time"),
         (_, outcome) = giver.order_and_wait(100, Wait::Applied) => {
             assert!(outcome.is_accepted && !outcome.is_applied, "{outcome:?}");
-            assert_eq!(outcome.silent, ["laggard".into()]);
+            assert_eq!(outcome.silent, [std::sync::Arc::from("laggard")]);
         }
     }
     // Nobody speaks for it any more.
