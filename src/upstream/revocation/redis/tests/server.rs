@@ -127,11 +127,11 @@ fn spawn(folder: &TempDir, prefix: &[String], arguments: &[String]) -> Child {
     Command::new(&words[0])
         .args(&words[1..])
         .current_dir(folder.path())
+        .arg("--unixsocket")
+        .arg(folder.path().join("redis.sock"))
         .args([
             "--port",
             "0",
-            "--unixsocket",
-            "redis.sock",
             "--save",
             "",
             "--appendonly",
