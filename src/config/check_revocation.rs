@@ -121,7 +121,10 @@ impl Checker<'_> {
             let message =
                 "is no address of a log: redis://host:port, rediss://host:port and unix:/path are";
             self.found.push(&address.place, message);
-        } else if ["@", "user=", "pass="].iter().any(|part| text.contains(part)) {
+        } else if ["@", "user=", "pass="]
+            .iter()
+            .any(|part| text.contains(part))
+        {
             let message = "holds a user or password; write a [[revocation.log]] with `user` and `password_file`";
             self.found.push(&address.place, message);
         } else if let Err(fault) = Address::of_parts(&[text.into()], None, None) {

@@ -82,10 +82,7 @@ impl LogMetrics {
                 "Records that this version cannot read",
             ),
             repaired: new.family("revocation_log_repairs", "Records written back to a log"),
-            backlog: new.family(
-                "revocation_log_backlog",
-                "Records not yet seen in a log",
-            ),
+            backlog: new.family("revocation_log_backlog", "Records not yet seen in a log"),
             repairs_waiting: new.family(
                 "revocation_log_repairs_waiting",
                 "Records still to be written back",

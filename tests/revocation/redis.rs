@@ -41,7 +41,8 @@ impl Redis {
 
     fn wait_until_ready(&self) {
         crate::daemon_support::eventually("a server", || {
-            UnixStream::connect(self.socket()).is_ok_and(|stream| command(&stream, &["PING"]).starts_with('+'))
+            UnixStream::connect(self.socket())
+                .is_ok_and(|stream| command(&stream, &["PING"]).starts_with('+'))
         });
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 /// A daemon's folder with the short form of the one log, and the issuer of another folder.
-fn sharing(redis: &Redis, issuer: Option<&World>) -> World {
+pub(crate) fn sharing(redis: &Redis, issuer: Option<&World>) -> World {
     let world = world();
     let redis = format!(
         "[revocation]\nredis = \"redis+unix://{}\"\n",
@@ -19,7 +19,10 @@ fn sharing(redis: &Redis, issuer: Option<&World>) -> World {
     config = config.replace("[revocation]\n", &redis);
     if let Some(issuer) = issuer {
         let keys = issuer.path("jwks.json").display().to_string();
-        config = config.replace("jwks_file = \"jwks.json\"", &format!("jwks_file = \"{keys}\""));
+        config = config.replace(
+            "jwks_file = \"jwks.json\"",
+            &format!("jwks_file = \"{keys}\""),
+        );
     }
     world.write_config(&config);
     world
@@ -44,7 +47,11 @@ fn until_live(admin: SocketAddr) {
 
 fn order(address: SocketAddr, jti: &str, wait: &str) -> Value {
     let order = json!({"iss": "https://idp.example", "jti": jti}).to_string();
-    let (status, receipt) = admin(address, &format!("POST /v1/revocations?wait={wait}"), &order);
+    let (status, receipt) = admin(
+        address,
+        &format!("POST /v1/revocations?wait={wait}"),
+        &order,
+    );
     assert!(matches!(status, 200 | 202), "{receipt}");
     receipt
 }
@@ -62,7 +69,9 @@ fn what_one_is_told_the_other_refuses_and_says_so() {
     eventually("valid", || verdict(taker_http, &token)["valid"] == true);
 
     // Nobody knows at first who else is there; then the answer comes when the other one has it.
-    eventually("applied", || order(giver_admin, "other", "applied")["progress"] == "applied");
+    eventually("applied", || {
+        order(giver_admin, "other", "applied")["progress"] == "applied"
+    });
     let receipt = order(giver_admin, "one", "applied");
     assert_eq!(receipt["progress"], "applied", "{receipt}");
     assert_eq!(receipt["positions"][1]["log"], "redis", "{receipt}");
@@ -119,7 +128,9 @@ fn a_restart_goes_on_where_it_was_and_only_where_that_still_is() {
     // While it is away Redis loses everything: where it was is nowhere, and the one that stayed brings it back.
     redis.kill();
     redis.restart();
-    eventually("accepted", || order(giver_admin, "c", "accepted")["progress"] == "accepted");
+    eventually("accepted", || {
+        order(giver_admin, "c", "accepted")["progress"] == "accepted"
+    });
     let taker = other.start();
     let (taker_http, taker_admin) = addresses(&taker);
     until_live(taker_admin);
@@ -154,7 +165,10 @@ fn an_order_that_waits_on_the_disk_is_delivered_after_a_restart() {
     assert_eq!(order(giver_admin, "b", "accepted")["progress"], "pending");
     let _ = giver.stop();
     command(&redis.connect(), &["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(command(&redis.connect(), &["ZCARD", "rev:{jotd}:until"]), ":1\r\n");
+    assert_eq!(
+        command(&redis.connect(), &["ZCARD", "rev:{jotd}:until"]),
+        ":1\r\n"
+    );
     let giver = world.start();
     eventually("delivered", || {
         command(&redis.connect(), &["ZCARD", "rev:{jotd}:until"]) == ":2\r\n"
@@ -173,6 +187,9 @@ fn what_is_remembered_is_private() {
     order(admin, "a", "accepted");
     let _ = daemon.stop();
     let path = world.path("state/revocations.cursors");
-    let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+    let mode = std::fs::metadata(&path)
+        .expect("there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }

@@ -218,7 +218,10 @@ fn taken(orders: &[Asked], receipt: &Receipt) -> Response<Body> {
         "revocations": revocations.collect::<Vec<_>>(),
     });
     if !receipt.unconfirmed.is_empty() {
-        let daemons = receipt.unconfirmed.iter().map(|daemon| Value::from(&**daemon));
+        let daemons = receipt
+            .unconfirmed
+            .iter()
+            .map(|daemon| Value::from(&**daemon));
         reply["unconfirmed"] = daemons.collect();
     }
     json_reply(status, &reply)

@@ -92,7 +92,8 @@ fn decode(bytes: &[u8], journal: [u8; 16], sequence: u64) -> Result<Cursors, &'s
     if sum != checksum(text) {
         return Err("the cursors are damaged");
     }
-    let file: File = serde_json::from_str(text).map_err(|_| "the cursors are of another version")?;
+    let file: File =
+        serde_json::from_str(text).map_err(|_| "the cursors are of another version")?;
     if file.version != VERSION {
         return Err("the cursors are of another version");
     }

@@ -6,9 +6,9 @@
 
 use super::cursors::{self, Cursors};
 use super::desk::{Message, Submission};
+use super::gathered::Gathered;
 use super::intake::Intake;
 use super::journal::{Compacted, Journal, JournalError};
-use super::gathered::Gathered;
 use super::shared::{Kept, Reached, Shared};
 use crate::clock;
 use crate::revocation::{Guarantee, NotTaken, Position, Progress, Receipt, Record, Standing};

@@ -19,7 +19,10 @@ impl SmallDisk {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder));
         }
-        assert!(std::env::var("JOTD_FAULTS").is_err(), "JOTD_FAULTS needs root and `mount`");
+        assert!(
+            std::env::var("JOTD_FAULTS").is_err(),
+            "JOTD_FAULTS needs root and `mount`"
+        );
         eprintln!("not run: nothing can be mounted here");
         None
     }

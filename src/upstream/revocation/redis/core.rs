@@ -87,12 +87,10 @@ impl Core {
             seed.wrapping_add(number as u64)
                 .wrapping_mul(0x2545_f491_4f6c_dd1d)
         };
-        let reader = |(log, place): (usize, &Place)| {
-            Reader::new(timing, seeds(3 * log), place.cursor)
-        };
-        let keeper = |(log, place): (usize, &Place)| {
-            Keeper::new(timing, seeds(3 * log + 1), *place, now)
-        };
+        let reader =
+            |(log, place): (usize, &Place)| Reader::new(timing, seeds(3 * log), place.cursor);
+        let keeper =
+            |(log, place): (usize, &Place)| Keeper::new(timing, seeds(3 * log + 1), *place, now);
         Self {
             readers: places.iter().enumerate().map(reader).collect(),
             keepers: places.iter().enumerate().map(keeper).collect(),

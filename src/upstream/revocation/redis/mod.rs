@@ -18,10 +18,10 @@ mod notes;
 mod outcome;
 mod reader;
 mod roll;
-mod state;
-mod stream;
 #[cfg(test)]
 mod sim;
+mod state;
+mod stream;
 #[cfg(test)]
 pub(super) mod tests;
 mod timing;
@@ -141,12 +141,7 @@ impl Options {
         timing::Timing::new(lease_ms, settle_ms, lag_ms)
     }
 
-    fn manner(
-        &self,
-        timing: timing::Timing,
-        log: &LogOptions,
-        host: &str,
-    ) -> connection::Manner {
+    fn manner(&self, timing: timing::Timing, log: &LogOptions, host: &str) -> connection::Manner {
         let key = |name| format!("{}:{name}", self.prefix);
         let host = host.to_owned();
         connection::Manner {

@@ -57,6 +57,9 @@ impl Roll {
     /// complete, and whoever does not is live no longer.
     pub(crate) fn reset(&mut self, epoch: u64, now: Millis) {
         self.epoch = epoch;
+        if self.timing.errs(Mutant::BelievesTheRollAtOnce) {
+            self.hosts.clear();
+        }
         self.complete_at = now + self.timing.gone_ms;
         self.looked_at = None;
     }
@@ -150,7 +153,11 @@ pub(crate) fn silent(
 ) -> Option<Vec<Arc<str>>> {
     let complete: Vec<_> = positions
         .iter()
-        .filter_map(|(log, at)| rolls.get(*log).filter(|roll| roll.is_complete(at.epoch, since)))
+        .filter_map(|(log, at)| {
+            rolls
+                .get(*log)
+                .filter(|roll| roll.is_complete(at.epoch, since))
+        })
         .collect();
     // Whoever is live follows all but `wanted - 1` logs, one of which is then among these.
     if complete.len() < wanted {
@@ -160,7 +167,11 @@ pub(crate) fn silent(
     let unseen = rolls.len() - complete.len();
     let has_applied = |host: &str| {
         let mut positions = positions.iter();
-        positions.any(|(log, at)| rolls.get(*log).is_some_and(|roll| roll.has_applied(host, *at)))
+        positions.any(|(log, at)| {
+            rolls
+                .get(*log)
+                .is_some_and(|roll| roll.has_applied(host, *at))
+        })
     };
     let may_be_live = |host: &str| {
         let followed = complete.iter().filter(|roll| roll.may_rely(host)).count();
@@ -213,7 +224,11 @@ mod tests {
         assert_eq!(of_one(&roll, 5, 0), None);
         roll.told(vec![note("a", 9, 2)], GONE, GONE + 1);
         assert_eq!(of_one(&roll, 5, 0), Some(vec![]));
-        assert_eq!(of_one(&roll, 5, GONE + 1), None, "a look from before the order");
+        assert_eq!(
+            of_one(&roll, 5, GONE + 1),
+            None,
+            "a look from before the order"
+        );
         roll.reset(1, GONE + 10);
         roll.told(vec![note("a", 9, 3)], GONE + 11, GONE + 12);
         assert_eq!(of_one(&roll, 5, 0), None);
@@ -226,7 +241,11 @@ mod tests {
         roll.told(vec![note("a", 4, 7), note("own", 0, 1)], now, now + 1);
         assert_eq!(of_one(&roll, 5, 0), Some(vec!["a".into()]));
         roll.told(vec![note("a", 4, 7)], now + GONE, now + GONE + 5);
-        assert_eq!(of_one(&roll, 5, 0), Some(vec!["a".into()]), "counted from when it was seen");
+        assert_eq!(
+            of_one(&roll, 5, 0),
+            Some(vec!["a".into()]),
+            "counted from when it was seen"
+        );
         roll.told(vec![note("a", 4, 8)], now + GONE + 1, now + GONE + 2);
         assert_eq!(of_one(&roll, 5, 0), Some(vec!["a".into()]), "it lives");
         let later = now + 2 * GONE + 2;
@@ -258,15 +277,24 @@ mod tests {
     fn of_three_logs_one_that_says_so_is_enough_and_two_must_be_known() {
         let mut rolls = [roll(), roll(), roll()];
         let order = [(0, at(5)), (1, at(8)), (2, at(3))];
-        let ask = |rolls: &[Roll; 3], logs| silent(&rolls.each_ref()[..], &order[..logs], 2, 0, "own");
+        let ask =
+            |rolls: &[Roll; 3], logs| silent(&rolls.each_ref()[..], &order[..logs], 2, 0, "own");
         rolls[0].told(vec![note("a", 5, 1)], 10_000, 10_001);
         assert_eq!(ask(&rolls, 3), None);
         rolls[1].told(vec![note("a", 7, 1), note("b", 7, 1)], 10_000, 10_001);
         // b follows the second log, may follow the third, and two make it live.
         assert_eq!(ask(&rolls, 2), Some(vec!["b".into()]));
         rolls[2].told(vec![], 10_000, 10_001);
-        assert_eq!(ask(&rolls, 2), Some(vec!["b".into()]), "the third has not confirmed");
-        assert_eq!(ask(&rolls, 3), Some(vec![]), "on one log alone nobody is live");
+        assert_eq!(
+            ask(&rolls, 2),
+            Some(vec!["b".into()]),
+            "the third has not confirmed"
+        );
+        assert_eq!(
+            ask(&rolls, 3),
+            Some(vec![]),
+            "on one log alone nobody is live"
+        );
         rolls[2].told(vec![note("b", 2, 1)], 10_002, 10_003);
         assert_eq!(ask(&rolls, 3), Some(vec!["b".into()]));
         rolls[2].told(vec![note("b", 3, 2)], 10_004, 10_005);

@@ -331,7 +331,10 @@ mod tests {
         let said = Present::said(at, 9);
         assert_eq!(said, "3-17 9");
         let present = Present::parse("web-1", &said).expect("a note");
-        assert_eq!((&*present.host, present.at, present.count), ("web-1", at, 9));
+        assert_eq!(
+            (&*present.host, present.at, present.count),
+            ("web-1", at, 9)
+        );
         for wrong in ["", "3-17", "3 9", "3-17 x", "3-17 9 9"] {
             assert_eq!(Present::parse("web-1", wrong), None, "{wrong}");
         }

@@ -1,8 +1,8 @@
 //! What a daemon knows, and whether it may say what it says.
 
 use super::super::core::Known;
-use super::super::state::LogState;
 use super::super::outcome::{OrderId, Outcome};
+use super::super::state::LogState;
 use super::MAX_LAG_MS;
 use super::world::World;
 use crate::revocation::{Record, RecordKey};

@@ -205,7 +205,8 @@ impl Server {
                 }
                 let hosts = &mut self.store.hosts;
                 hosts.retain(|host, (at, count)| {
-                    let is_it = |old: &&Present| old.host == *host && (old.at, old.count) == (*at, *count);
+                    let is_it =
+                        |old: &&Present| old.host == *host && (old.at, old.count) == (*at, *count);
                     !outdated.iter().any(|old| is_it(&old))
                 });
                 let note = |(host, (at, count)): (&String, &(Position, u64))| Present {

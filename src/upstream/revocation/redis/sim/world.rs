@@ -1,11 +1,11 @@
 //! Daemons, logs and the network between them, in one thread on one invented clock. A seed decides everything.
 
 use super::super::core::{Core, Effect, Known, LaneName};
-use super::super::lane::{Jitter, Wire};
-use super::super::timing::Timing;
 use super::super::keeper::Place;
-use super::super::wire::{Ask, Millis};
+use super::super::lane::{Jitter, Wire};
 use super::super::outcome::OrderId;
+use super::super::timing::Timing;
+use super::super::wire::{Ask, Millis};
 use super::Scenario;
 use super::judge::Memory;
 use super::network::{ANSWER_MS, Call, Event, Link, Waiting};
@@ -154,7 +154,10 @@ impl World {
         let at = &mut self.daemons[daemon];
         at.disk.0.learn(&[record]);
         // What is on the disk now may not have come to the logs when it is read again.
-        at.disk.1.iter_mut().for_each(|place| place.is_settled = false);
+        at.disk
+            .1
+            .iter_mut()
+            .for_each(|place| place.is_settled = false);
         at.known.learn(&[record]);
         let effects = at.core.submit(id, &[record], is_awaited, now);
         self.take(daemon, effects);
@@ -191,7 +194,10 @@ impl World {
 
     /// Loses what only its disk could have kept.
     pub(super) fn lose_disk(&mut self, daemon: usize) {
-        self.daemons[daemon].disk = (Memory::default(), vec![Place::default(); self.scenario.logs]);
+        self.daemons[daemon].disk = (
+            Memory::default(),
+            vec![Place::default(); self.scenario.logs],
+        );
     }
 
     pub(super) fn pause(&mut self, daemon: usize, ms: Millis) {

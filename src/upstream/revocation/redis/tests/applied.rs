@@ -58,7 +58,10 @@ async fn one_that_is_gone_is_waited_for_no_longer_than_it_may_answer() {
     let since = since_boot();
     let (_, outcome) = giver.order_and_wait(100, Wait::Applied).await;
     assert!(outcome.is_applied, "{outcome:?}");
-    assert!(since_boot() - since > Duration::from_millis(400), "its lease had not run out");
+    assert!(
+        since_boot() - since > Duration::from_millis(400),
+        "its lease had not run out"
+    );
     // From then on nobody is waited for.
     until_applied(&giver, 101..103).await;
 }

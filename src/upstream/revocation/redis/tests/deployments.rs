@@ -33,7 +33,9 @@ async fn loading_its_file() {
         server.kill();
         server.begin();
         other
-            .until("told that it loads", |view| view.logs[0].fault == Some("busy"))
+            .until("told that it loads", |view| {
+                view.logs[0].fault == Some("busy")
+            })
             .await;
         server.wait_until_ready();
     })
@@ -94,7 +96,8 @@ async fn by_tls_and_only_with_the_right_certificate() {
         "no",
     ]);
     let options = |authority: &str| {
-        let mut address = Address::parse(&format!("rediss://localhost:{port}")).expect("an address");
+        let mut address =
+            Address::parse(&format!("rediss://localhost:{port}")).expect("an address");
         address.authorities = Some(std::fs::read(authority).expect("a file"));
         Options::one(address)
     };
@@ -214,7 +217,10 @@ async fn endless_bytes_are_not_kept() {
         for _ in 0..3 {
             let bytes = tokio::time::timeout(Duration::from_secs(30), sent.recv()).await;
             let bytes: usize = bytes.expect("cut off").expect("a server");
-            assert!(bytes < 2 * super::super::stream::ANSWER_BYTES_MAX, "{bytes} bytes were taken");
+            assert!(
+                bytes < 2 * super::super::stream::ANSWER_BYTES_MAX,
+                "{bytes} bytes were taken"
+            );
         }
         assert_eq!(host.view().standing.state, LogState::Cold);
         assert!(!host.order(1).await.1.is_accepted);
@@ -240,7 +246,10 @@ async fn clocks_a_day_off_lose_nothing() {
         };
         for (giver, taker) in [(&right, &wrong), (&wrong, &right)] {
             giver.known.clone().learn(&[order]);
-            let outcome = giver.logs.submit(vec![order], crate::revocation::Wait::Accepted).await;
+            let outcome = giver
+                .logs
+                .submit(vec![order], crate::revocation::Wait::Accepted)
+                .await;
             assert!(outcome.is_some_and(|outcome| outcome.is_accepted));
             taker.until_it_has(&order).await;
         }

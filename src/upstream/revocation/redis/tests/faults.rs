@@ -108,7 +108,10 @@ fn three(servers: &[RedisServer; 3]) -> Options {
 }
 
 /// Runs a fault on one log while two hosts follow it and one of them orders.
-pub(super) async fn with_one_log(arguments: &[&str], fault: impl AsyncFnOnce(&mut RedisServer, &Host)) {
+pub(super) async fn with_one_log(
+    arguments: &[&str],
+    fault: impl AsyncFnOnce(&mut RedisServer, &Host),
+) {
     let mut server = RedisServer::start(arguments);
     let options = Options::one(server.address());
     let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));

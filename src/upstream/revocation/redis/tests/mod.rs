@@ -7,6 +7,7 @@ mod faults;
 mod figures;
 mod host;
 mod network;
+mod notes;
 mod scripts;
 pub(in crate::upstream::revocation) mod server;
 

@@ -78,14 +78,7 @@ impl Network {
 
     fn server_at(&self, side: usize, port: &str) -> RedisServer {
         let address = self.address(side);
-        let arguments = [
-            "--port",
-            port,
-            "--bind",
-            &address,
-            "--protected-mode",
-            "no",
-        ];
+        let arguments = ["--port", port, "--bind", &address, "--protected-mode", "no"];
         let prefix: Vec<_> = match &self.sides[side] {
             Some(side) => vec!["ip", "netns", "exec", side],
             None => Vec::new(),

@@ -1,7 +1,7 @@
 //! The scripts, on a real server, through the very code that the daemon speaks to it with.
 
 use super::super::connection::{Connection, Manner};
-use super::super::wire::{Ask, Content, Entry, Fault, Look, Present, Reply};
+use super::super::wire::{Ask, Content, Entry, Fault, Look, Reply};
 use super::super::{Durability, Options, Position};
 use super::host::record;
 use super::server::RedisServer;
@@ -11,30 +11,30 @@ use std::process::Command;
 /// The clock that the caller claims to have.
 const NOW: i64 = 1_900_000_000;
 
-struct Bench {
-    redis: RedisServer,
+pub(super) struct Bench {
+    pub(super) redis: RedisServer,
     connection: Connection,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let redis = RedisServer::start(&[]);
         let connection = connect(&redis, Durability::Memory).await;
         Self { redis, connection }
     }
 
-    async fn ask(&mut self, ask: Ask) -> Result<Reply, Fault> {
+    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Reply, Fault> {
         self.connection.ask(&ask, NOW).await
     }
 
-    async fn look(&mut self) -> Look {
+    pub(super) async fn look(&mut self) -> Look {
         match self.ask(Ask::Look { at: None }).await {
             Ok(Reply::Look(look)) => look,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn open(&mut self, epoch: u64) -> Look {
+    pub(super) async fn open(&mut self, epoch: u64) -> Look {
         let server = self.look().await.server;
         match self.ask(Ask::Open { epoch, server }).await {
             Ok(Reply::Look(look)) => look,
@@ -42,21 +42,25 @@ impl Bench {
         }
     }
 
-    async fn write(&mut self, epoch: u64, records: Vec<Record>) -> Result<Reply, Fault> {
+    pub(super) async fn write(&mut self, epoch: u64, records: Vec<Record>) -> Result<Reply, Fault> {
         self.ask(Ask::Write {
             epoch,
             records,
             is_awaited: false,
-        }).await
+        })
+        .await
     }
 
     async fn entries(&mut self) -> Vec<Entry> {
         let after = Position::default();
-        match self.ask(Ask::Read {
-            after,
-            block_ms: 0,
-            note: None,
-        }).await {
+        match self
+            .ask(Ask::Read {
+                after,
+                block_ms: 0,
+                note: None,
+            })
+            .await
+        {
             Ok(Reply::Entries { entries, .. }) => entries,
             other => panic!("{other:?}"),
         }
@@ -393,86 +397,6 @@ async fn a_plain_client_revokes_with_the_script() {
     *call.last_mut().expect("arguments") = &wrong;
     assert!(bench.redis.cli(&call).contains("JOTDRECORD"));
     assert_eq!(bench.held().await, [record(1)]);
-}
-
-#[tokio::test]
-async fn notes_are_taken_told_and_swept() {
-    let mut bench = Bench::new().await;
-    bench.open(1).await;
-    let at = |sequence| Position { epoch: 1, sequence };
-    let note = |sequence, count| Ask::Read {
-        after: at(sequence),
-        block_ms: 0,
-        note: Some(count),
-    };
-    for count in [1, 2] {
-        let Ok(Reply::Entries { is_noted, .. }) = bench.ask(note(0, count)).await else {
-            panic!("no answer");
-        };
-        assert!(is_noted);
-    }
-    bench.redis.cli(&["HSET", "rev:{jotd}:hosts", "stranger", "hello"]);
-    let said = Present {
-        host: "bench".into(),
-        at: at(0),
-        count: 2,
-    };
-    let call = |outdated| Ask::Call { epoch: 1, outdated };
-    let called = Ok(Reply::Called(vec![said.clone()]));
-    assert_eq!(bench.ask(call(vec![])).await, called);
-    // It has said something else since: it lives.
-    let old = Present {
-        count: 1,
-        ..said.clone()
-    };
-    assert_eq!(bench.ask(call(vec![old])).await, called);
-    assert_eq!(bench.ask(call(vec![said])).await, Ok(Reply::Called(vec![])));
-    let elsewhere = Ask::Call {
-        epoch: 2,
-        outdated: vec![],
-    };
-    assert_eq!(bench.ask(elsewhere).await, Err(Fault::Fenced));
-
-    // A server that takes no writes takes no note, and is read all the same.
-    bench.redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    let Ok(Reply::Entries {
-        entries, is_noted, ..
-    }) = bench.ask(note(0, 3)).await
-    else {
-        panic!("no answer");
-    };
-    assert_eq!((entries.len(), is_noted), (0, false));
-}
-
-#[tokio::test]
-async fn who_waits_for_everybody_says_so() {
-    let mut bench = Bench::new().await;
-    bench.open(1).await;
-    bench.write(1, vec![record(1)]).await.expect("written");
-    assert_eq!(bench.look().await.awaited, Position::default());
-    let write = Ask::Write {
-        epoch: 1,
-        records: vec![record(2)],
-        is_awaited: true,
-    };
-    let Ok(Reply::Written { last, .. }) = bench.ask(write).await else {
-        panic!("not written");
-    };
-    bench.write(1, vec![record(3)]).await.expect("written");
-    assert_eq!(bench.look().await.awaited, last);
-}
-
-#[tokio::test]
-async fn a_sweep_goes_on_until_all_is_swept() {
-    let mut bench = Bench::new().await;
-    bench.open(1).await;
-    // Enough for two sweeps, put there by hand: nothing that has expired is ever written.
-    let fill = "for i = 1, 1500 do redis.call('ZADD', KEYS[1], 1000000000, string.format('%042x', i)) end";
-    bench.redis.cli(&["EVAL", fill, "1", "rev:{jotd}:until"]);
-    let pruned = |is_all| Ok(Reply::Pruned { is_all });
-    assert_eq!(bench.ask(Ask::Prune).await, pruned(false));
-    assert_eq!(bench.ask(Ask::Prune).await, pruned(true));
-    assert_eq!(bench.redis.cli(&["ZCARD", "rev:{jotd}:until"]).trim(), "0");
 }
 
 /// The lines of the documentation that compute a record by hand, run as they stand there.

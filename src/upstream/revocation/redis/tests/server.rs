@@ -129,14 +129,7 @@ fn spawn(folder: &TempDir, prefix: &[String], arguments: &[String]) -> Child {
         .current_dir(folder.path())
         .arg("--unixsocket")
         .arg(folder.path().join("redis.sock"))
-        .args([
-            "--port",
-            "0",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ])
+        .args(["--port", "0", "--save", "", "--appendonly", "no"])
         .args([
             "--repl-diskless-sync-delay",
             "0",
