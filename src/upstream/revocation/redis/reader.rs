@@ -354,7 +354,11 @@ impl Reader {
             Some(sent_at)
         } else {
             let at_end = self.at_end.filter(|at_end| *at_end <= sent_at);
-            at_end.and_then(|at_end| self.notes.vouch(at_end, self.timing.beat_ms))
+            if self.timing.errs(Mutant::NeverSettles) {
+                at_end
+            } else {
+                at_end.and_then(|at_end| self.notes.vouch(at_end, self.timing.beat_ms))
+            }
         };
         if now >= self.settled_at && !self.is_unreadable {
             self.fresh_at = self.fresh_at.max(since);
