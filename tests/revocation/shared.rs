@@ -56,6 +56,7 @@ fn order(address: SocketAddr, jti: &str, wait: &str) -> Value {
     receipt
 }
 
+/// Checks I-21.
 #[test]
 fn what_one_is_told_the_other_refuses_and_says_so() {
     let redis = Redis::start();
