@@ -246,7 +246,6 @@ fn seeded_mistakes_are_seen() {
         (Mutant::LeaseFromSend, replicated),
         (Mutant::KeepsEpoch, replicated),
         (Mutant::NeverRepairs, single),
-        (Mutant::ForgetsUnseen, single),
         (Mutant::ForgetsTheSilent, single),
         (Mutant::BelievesTheRollAtOnce, single),
     ];
@@ -257,12 +256,13 @@ fn seeded_mistakes_are_seen() {
     assert!(unseen.is_empty(), "not seen: {unseen:?}");
 }
 
-/// It takes an order that is lost within milliseconds, and its giver coming back later than another: by itself, and with
-/// as many seeds as that needs.
+/// They show only where an order is lost within milliseconds, and need more seeds for that.
 #[test]
-fn a_history_that_is_believed_at_once_is_seen() {
-    let seen = first_broken(SCENARIOS[0], 0..8 * SEEDS, Some(Mutant::NeverSettles));
-    assert!(seen.is_some());
+fn seeded_mistakes_that_are_rare_are_seen() {
+    for mutant in [Mutant::NeverSettles, Mutant::ForgetsUnseen] {
+        let seen = first_broken(SCENARIOS[0], 0..16 * SEEDS, Some(mutant));
+        assert!(seen.is_some(), "not seen: {mutant:?}");
+    }
 }
 
 #[test]
