@@ -4,6 +4,10 @@
 //! `kid` or anything else a token chooses. Callers on the hot path count once a frame or a batch.
 #![forbid(unsafe_code)]
 
+mod logs;
+
+pub use logs::{LogFaultLabels, LogLabels, LogMetrics, LogStateLabels};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -90,6 +94,8 @@ pub struct Metrics {
     pub revocation_compactions: Counter,
     /// Repairs of logs: a torn end cut off, records that a log had lost written back.
     pub revocation_repairs: Counter,
+    /// Logs elsewhere.
+    pub revocation_logs: LogMetrics,
     /// Whether the last reload of the configuration was accepted (1) or not (0).
     pub config_last_reload_successful: Gauge,
 }
@@ -270,6 +276,7 @@ impl Metrics {
                 "Times this host's own log was written anew",
             ),
             revocation_repairs: new.counter("revocation_repairs", "Repairs of logs"),
+            revocation_logs: LogMetrics::new(&mut new),
             config_last_reload_successful: new.gauge(
                 "config_last_reload_successful",
                 "Whether the last reload was accepted",

@@ -3,9 +3,10 @@
 
 use super::check::{Checker, milliseconds};
 use super::section::At;
-use super::setting::{FilePath, Name};
+use super::setting::{FilePath, Name, Text};
 use super::{Revocation, RevocationLog, raw};
 use crate::revocation::Staleness;
+use crate::upstream::revocation::redis::Address;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -17,31 +18,44 @@ pub(super) fn revocation(raw: &raw::Document, checker: &mut Checker<'_>) -> Opti
 /// Fewest bytes of a secret that callers bear: 128 bits in hexadecimal.
 const TOKEN_BYTES_MIN: u64 = 32;
 
+/// Where orders are kept on their way to logs elsewhere, unless something else is written.
+const STATE_DIR_DEFAULT: &str = "/var/lib/jotd";
+
+/// What the log is called that `redis` names.
+const SHORT_LOG: &str = "redis";
+
+/// Longest prefix of keys.
+const PREFIX_BYTES_MAX: usize = 64;
+
 impl Checker<'_> {
     fn revocation(&mut self, document: &raw::Document) -> Option<Revocation> {
         let raw = &document.revocation;
         let token_file = self.secret(raw.token_file.as_ref());
         let id_secret_file = self.secret(raw.id_secret_file.as_ref());
-        let logs = self.logs(raw);
+        let mut logs = self.logs(raw);
+        logs.extend(self.short_log(raw));
         let tenant_staleness = self.tenants(document);
-        let Some(state_dir) = &raw.state_dir else {
-            let log = raw.log.first().map(|log| &log.place);
+        let is_shared = raw.redis.is_some() || !raw.log.is_empty();
+        let state_dir = match &raw.state_dir {
+            Some(state_dir) => Some(self.path(&state_dir.value)),
+            None => is_shared.then(|| STATE_DIR_DEFAULT.into()),
+        };
+        let Some(state_dir) = state_dir else {
             let file =
                 |file: &'_ Option<At<FilePath>>| file.as_ref().map(|file| file.place.clone());
-            let first = file(&raw.token_file)
-                .or(file(&raw.id_secret_file))
-                .or(log.cloned());
-            if let Some(place) = first {
+            if let Some(place) = file(&raw.token_file).or(file(&raw.id_secret_file)) {
                 let message =
                     "does nothing without `state_dir`, the folder where revocations are kept";
                 self.found.push(&place, message);
             }
             return None;
         };
-        self.refuse_unreachable(document, state_dir);
+        if !is_shared && let Some(state_dir) = &raw.state_dir {
+            self.refuse_unreachable(document, state_dir);
+        }
         let quorum = self.quorum(raw, logs.len());
         Some(Revocation {
-            state_dir: self.path(&state_dir.value),
+            state_dir,
             token_file,
             id_secret_file,
             staleness: raw.staleness.value.0,
@@ -49,8 +63,74 @@ impl Checker<'_> {
             tenant_records_max: raw.tenant_records_max.value.usize(),
             lease: milliseconds(raw.lease_ms.value.u64()),
             write_quorum: quorum,
+            prefix: self.prefix(&raw.prefix),
+            keep_entries: raw.keep_entries.value.u64(),
+            replica_lag_seconds: raw.replica_lag_seconds.value.u64(),
             logs,
         })
+    }
+
+    /// Keys of Redis are any bytes; a prefix that people cannot see or type is a mistake.
+    fn prefix(&mut self, prefix: &At<Text>) -> Box<str> {
+        let text = &*prefix.value.0;
+        if text.len() > PREFIX_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = format!(
+                "is no prefix of keys: up to {PREFIX_BYTES_MAX} letters, digits and signs are, without spaces"
+            );
+            self.found.push(&prefix.place, message);
+        }
+        text.into()
+    }
+
+    /// The log that `redis` is short for.
+    fn short_log(&mut self, raw: &raw::Revocation) -> Option<RevocationLog> {
+        let address = raw.redis.as_ref()?;
+        if !raw.log.is_empty() {
+            let message = "stands beside [[revocation.log]]: write one or the other; every log of several has a \
+                           name of its own";
+            self.found.push(&address.place, message);
+        }
+        self.refuse_no_address(address);
+        Some(RevocationLog {
+            name: SHORT_LOG.into(),
+            addresses: vec![address.value.0.clone()],
+            sentinel_primary: None,
+            user: None,
+            password_file: None,
+            ca_file: None,
+            replicas: 0,
+            on_disk: false,
+        })
+    }
+
+    /// Faults what cannot be an address of a log. Whether somebody is there, only a connection shows.
+    fn refuse_no_address(&mut self, address: &At<Text>) {
+        const SCHEMES: [&str; 9] = [
+            "redis://",
+            "rediss://",
+            "valkey://",
+            "valkeys://",
+            "unix:/",
+            "redis+unix:/",
+            "valkey+unix:/",
+            "redis+sentinel://",
+            "rediss+sentinel://",
+        ];
+        let text = &*address.value.0;
+        if !SCHEMES.iter().any(|scheme| text.starts_with(scheme)) {
+            let message =
+                "is no address of a log: redis://host:port, rediss://host:port and unix:/path are";
+            self.found.push(&address.place, message);
+        } else if ["@", "user=", "pass="]
+            .iter()
+            .any(|part| text.contains(part))
+        {
+            let message = "holds a user or password; write a [[revocation.log]] with `user` and `password_file`";
+            self.found.push(&address.place, message);
+        } else if let Err(fault) = Address::of_parts(&[text.into()], None, None) {
+            let message = format!("is no address of a log: {fault}");
+            self.found.push(&address.place, message);
+        }
     }
 
     /// Faults a log of revocations that nobody could ever write to.
@@ -58,7 +138,7 @@ impl Checker<'_> {
         let is_off = |path: &FilePath| path.0 == std::path::Path::new("off");
         let by_token = document.revocation.token_file.is_some();
         let by_socket = !is_off(&document.listen.admin_socket.value);
-        if !by_token && !by_socket && document.revocation.log.is_empty() {
+        if !by_token && !by_socket {
             self.found.push(
                 &state_dir.place,
                 "nobody could revoke: name a `token_file` whose secret callers of the admin listener bear, or \
@@ -101,15 +181,11 @@ impl Checker<'_> {
             };
             self.unique(&mut names, "the log name", &name.value.0, &name.place);
             for address in &address.value.0 {
-                let text = &*address.value.0;
-                let known = ["redis://", "rediss://", "unix:/"];
-                if !known.iter().any(|scheme| text.starts_with(scheme)) {
-                    let message = "is no address of a log: redis://host:port, rediss://host:port and unix:/path are";
-                    self.found.push(&address.place, message);
-                } else if text.contains('@') {
-                    let message = "holds a user or password; write `user` and `password_file`";
-                    self.found.push(&address.place, message);
-                }
+                self.refuse_no_address(address);
+            }
+            if address.value.0.len() > 1 && log.sentinel_primary.is_none() {
+                let message = "several addresses are Sentinels: name the primary to ask them for in `sentinel_primary`";
+                self.found.push(&address.place, message);
             }
             logs.push(RevocationLog {
                 name: (&*name.value.0).into(),
@@ -127,6 +203,7 @@ impl Checker<'_> {
                 password_file,
                 ca_file,
                 replicas: log.replicas.value.usize(),
+                on_disk: log.on_disk.value,
             });
         }
         logs

@@ -170,6 +170,12 @@ pub struct Revocation {
     pub lease: Duration,
     /// How many logs elsewhere must hold an order.
     pub write_quorum: usize,
+    /// What the keys of logs elsewhere begin with.
+    pub prefix: Box<str>,
+    /// About how many entries a log elsewhere keeps.
+    pub keep_entries: u64,
+    /// How long a primary may not have heard from its replicas and still write signs of life.
+    pub replica_lag_seconds: u64,
     /// Logs elsewhere.
     pub logs: Vec<RevocationLog>,
 }
@@ -191,6 +197,8 @@ pub struct RevocationLog {
     pub ca_file: Option<PathBuf>,
     /// How many replicas must confirm an entry.
     pub replicas: usize,
+    /// Whether an entry must be on disks.
+    pub on_disk: bool,
 }
 
 impl Revocation {

@@ -16,6 +16,9 @@ use crate::limits::{
 };
 use crate::revocation::TENANT_RECORDS_DEFAULT;
 
+/// What the keys of logs begin with.
+const PREFIX_DEFAULT: &str = "rev:{jotd}";
+
 const DAY_SECONDS: i64 = 86_400;
 const YEAR_SECONDS: i64 = 366 * DAY_SECONDS;
 
@@ -175,8 +178,11 @@ section! {
     /// Revoking tokens before they expire.
     struct Revocation {
         /// Folder of this host's log of revocations, made where there is none; two daemons need one each. Unset:
-        /// nothing can be revoked.
+        /// nothing can be revoked, or /var/lib/jotd where there is a log elsewhere.
         optional state_dir: FilePath;
+        /// The address of the one log elsewhere, in Redis or Valkey, that daemons share; short for a
+        /// [[revocation.log]] with nothing but an address.
+        optional redis: Text;
         /// A file with the secret that callers of the admin listener bear to revoke.
         optional token_file: FilePath;
         /// A file with the secret under which ids of records are made; the same for all who share logs. Unset: the
@@ -191,6 +197,12 @@ section! {
         default lease_ms: Count<200, 600_000> = 2_000;
         /// How many logs must hold an order before it is acknowledged. Unset: more than half of them.
         optional write_quorum: Count<1, 9>;
+        /// What the keys in Redis begin with; braces keep them on one node of a cluster.
+        default prefix: Text = PREFIX_DEFAULT;
+        /// About how many entries a log keeps; whoever was away for longer reads everything.
+        default keep_entries: Count<1_000, 100_000_000> = 100_000;
+        /// A primary that has not heard from its replicas for longer writes no signs of life, in seconds.
+        default replica_lag_seconds: Count<1, 60> = 1;
         /// A log elsewhere, in Redis or Valkey, that daemons share.
         sections log: RevocationLog;
         /// Terms of one tenant.
@@ -215,6 +227,8 @@ section! {
         optional ca_file: FilePath;
         /// How many replicas must confirm an entry before this log counts as holding it.
         default replicas: Count<0, 9> = 0;
+        /// Whether an entry must be on the disks of its server and of those replicas (`WAITAOF`, Redis 7.2).
+        default on_disk: bool = false;
     }
 }
 

@@ -157,6 +157,7 @@ impl Daemon {
             shutdown.clone(),
             config.listen.keys_required,
             revocation.as_ref().map(Revocation::register),
+            revocation.as_ref().map(Revocation::logs),
         );
         let context = Context {
             engine: engine.clone(),

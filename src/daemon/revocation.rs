@@ -88,10 +88,16 @@ impl Revocation {
         Arc::clone(self.desk.intake().register())
     }
 
+    /// How logs elsewhere are doing.
+    pub(super) fn logs(&self) -> admin::Logs {
+        let desk = self.desk.clone();
+        Arc::new(move || desk.logs())
+    }
+
     /// What the admin listener does with it.
     pub(super) fn served(&self) -> admin::Revocation {
         let (submitting, watched) = (self.desk.clone(), Arc::clone(self.desk.intake()));
-        let reported = Arc::clone(self.desk.intake());
+        let reported = self.desk.clone();
         admin::Revocation {
             submit: Arc::new(move |records, wait| {
                 let desk = submitting.clone();
@@ -129,20 +135,19 @@ fn logs(config: &config::Revocation) -> Result<Option<LogsOptions>, Fault> {
             name: log.name.to_string(),
             address,
             durability: match replicas {
+                _ if log.on_disk => Durability::Disks { replicas },
                 0 => Durability::Memory,
                 _ => Durability::Replicas(replicas),
             },
         });
     }
-    let Some(first) = logs.first() else {
-        return Ok(None);
-    };
-    let defaults = LogsOptions::one(first.address.clone());
-    Ok(Some(LogsOptions {
+    Ok((!logs.is_empty()).then(|| LogsOptions {
         logs,
         write_quorum: config.write_quorum,
+        prefix: config.prefix.to_string(),
         lease: config.lease,
-        ..defaults
+        replica_lag_seconds: config.replica_lag_seconds,
+        keep_entries: config.keep_entries,
     }))
 }
 

@@ -5,10 +5,12 @@ mod accounts;
 mod activation;
 mod cpus;
 mod harden;
+mod host;
 mod random;
 
 pub use accounts::{group_id, user_id};
 pub use activation::{Activated, take_activated};
 pub use cpus::{allowed_cpus, pin_to};
 pub use harden::{harden, raise_open_files};
+pub use host::host_name;
 pub use random::fill_random;

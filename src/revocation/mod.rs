@@ -7,6 +7,7 @@
 
 mod coherence;
 mod id_key;
+mod log_report;
 mod members;
 mod order;
 mod probe;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use crate::verdict::{Freshness, RevocationState as State};
 pub use id_key::{IdKey, TenantIds};
+pub use log_report::LogReport;
 pub use members::{Member, Members};
 pub use order::{Issued, ORDER_BYTES_MAX, ORDER_VALUE_BYTES_MAX, Order, OrderFault};
 pub use probe::{Facts, Probed, Recheck};

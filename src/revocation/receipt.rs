@@ -63,6 +63,8 @@ pub struct Receipt {
     pub positions: Vec<Position>,
     /// What to ask as `min_revision` of this daemon, to be answered by one that knows the order.
     pub revision: u64,
+    /// Daemons that may answer and had not said that they know it, where that was waited for in vain.
+    pub unconfirmed: Vec<Arc<str>>,
 }
 
 /// Records that were taken in together.

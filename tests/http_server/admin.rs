@@ -25,6 +25,7 @@ impl Office {
             house.context.shutdown.clone(),
             false,
             None,
+            None,
         );
         let broken = Arc::new(AtomicBool::new(false));
         let reload_is_broken = Arc::clone(&broken);

@@ -8,6 +8,9 @@ mod command_line;
 mod crashes;
 #[path = "../daemon_support/mod.rs"]
 mod daemon_support;
+mod figures;
+mod redis;
+mod shared;
 mod support;
 mod surfaces;
 mod tokens;

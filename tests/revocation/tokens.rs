@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 /// A token of the world's issuer with these claims, issued so many seconds from now.
-fn mint(world: &World, claims: &Value, from_now: i64) -> String {
+pub(crate) fn mint(world: &World, claims: &Value, from_now: i64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = i64::try_from(now.expect("after 1970").as_secs()).expect("before the end of time");
     let text = |name: &str| claims[name].as_str().map(str::to_owned);

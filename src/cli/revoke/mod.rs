@@ -222,6 +222,15 @@ fn told(receipt: &Value, progress: &str) -> String {
         text(&receipt["guarantee"]),
         receipt["revision"]
     ));
+    let unconfirmed: Vec<_> = receipt["unconfirmed"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect();
+    if !unconfirmed.is_empty() {
+        told.push_str(&format!("not confirmed by {}\n", unconfirmed.join(", ")));
+    }
     told
 }
 

@@ -15,7 +15,7 @@ mod revoke;
 mod routes;
 
 pub use caller::BearerSecret;
-pub use readiness::Readiness;
+pub use readiness::{Logs, Readiness};
 
 use super::budget::Budget;
 use super::http::{Activity, Attended, serve as serve_http};

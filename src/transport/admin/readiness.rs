@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::Engine;
-use crate::revocation::Register;
+use crate::revocation::{LogReport, Register};
 use crate::transport::Shutdown;
 use crate::verdict::RevocationState as State;
 use crate::verify::{Issuer, IssuerKeys};
@@ -19,8 +19,12 @@ struct Known {
     serving: Shutdown,
     keys_required: bool,
     register: Option<Arc<Register>>,
+    logs: Option<Logs>,
     started: AtomicBool,
 }
+
+/// Says how each log elsewhere is doing.
+pub type Logs = Arc<dyn Fn() -> Vec<LogReport> + Send + Sync>;
 
 /// Most issuers that a report lists; it says how many there are in any case.
 const ISSUERS_LISTED_MAX: usize = 32;
@@ -48,6 +52,9 @@ struct Revocation {
     age_ms: u32,
     entries: usize,
     revision: u64,
+    /// Logs elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logs: Vec<LogReport>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,12 +79,14 @@ impl Readiness {
         serving: Shutdown,
         keys_required: bool,
         register: Option<Arc<Register>>,
+        logs: Option<Logs>,
     ) -> Self {
         Self(Arc::new(Known {
             engine,
             serving,
             keys_required,
             register,
+            logs,
             started: AtomicBool::new(false),
         }))
     }
@@ -94,6 +103,7 @@ impl Readiness {
             serving,
             keys_required,
             register,
+            logs,
             started,
         } = &*self.0;
         let lifecycle = if serving.has_begun() {
@@ -110,6 +120,7 @@ impl Readiness {
                 age_ms: freshness.age_ms,
                 entries: register.len(),
                 revision: register.applied(),
+                logs: logs.as_ref().map_or_else(Vec::new, |logs| logs()),
             }
         });
         Report::new(
@@ -213,6 +224,7 @@ mod tests {
                 age_ms: 7,
                 entries: 2,
                 revision: 5,
+                logs: Vec::new(),
             };
             Report::new(None, [].iter(), true, Some(revocation))
         };

@@ -210,16 +210,21 @@ fn taken(orders: &[Asked], receipt: &Receipt) -> Response<Body> {
     let revocations = orders
         .iter()
         .map(|asked| shown(&asked.record, Some(asked.order.tenant())));
-    json_reply(
-        status,
-        &json!({
-            "progress": receipt.progress.name(),
-            "guarantee": receipt.guarantee.words(),
-            "revision": receipt.revision,
-            "positions": positions.collect::<Vec<_>>(),
-            "revocations": revocations.collect::<Vec<_>>(),
-        }),
-    )
+    let mut reply = json!({
+        "progress": receipt.progress.name(),
+        "guarantee": receipt.guarantee.words(),
+        "revision": receipt.revision,
+        "positions": positions.collect::<Vec<_>>(),
+        "revocations": revocations.collect::<Vec<_>>(),
+    });
+    if !receipt.unconfirmed.is_empty() {
+        let daemons = receipt
+            .unconfirmed
+            .iter()
+            .map(|daemon| Value::from(&**daemon));
+        reply["unconfirmed"] = daemons.collect();
+    }
+    json_reply(status, &reply)
 }
 
 /// How HTTP says that an order was not taken.

@@ -5,8 +5,9 @@ use super::embedded::Embedded;
 use super::intake::Intake;
 use super::journal::JournalError;
 use super::redis;
-use super::shared::Shared;
-use crate::revocation::{NotTaken, Receipt, Record, Wait};
+use super::report::Reports;
+use super::shared::{Kept, Reached, Shared};
+use crate::revocation::{LogReport, NotTaken, Receipt, Record, Wait};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ pub struct Desk(Arc<Inner>);
 struct Inner {
     sender: Sender<Message>,
     intake: Arc<Intake>,
+    logs: Option<Reports>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -32,6 +34,8 @@ pub(super) enum Message {
     Take(Submission),
     /// Records that a log elsewhere had, to be known after a restart too.
     Keep(Vec<Record>),
+    /// How far logs have been read into all that was handed in before this.
+    Reached(Reached),
     /// Nothing more will come.
     Stop,
 }
@@ -68,13 +72,18 @@ impl Desk {
     ) -> Result<Self, JournalError> {
         let mut embedded = Embedded::open(state_dir, Arc::clone(&intake))?;
         let (sender, receiver) = bounded(SUBMISSIONS_MAX);
+        let mut reports = None;
         if let Some(options) = logs {
-            let shared = Shared::start(options, Arc::clone(&intake), sender.clone());
-            embedded.share(shared.map_err(|cause| JournalError::Io {
+            let kept = Kept::new(sender.clone());
+            let remembered = embedded.remembered();
+            let shared = Shared::start(options, Arc::clone(&intake), kept.clone(), &remembered);
+            let shared = shared.map_err(|cause| JournalError::Io {
                 path: state_dir.to_owned(),
                 what: "logs elsewhere could not be followed from it",
                 cause,
-            })?);
+            })?;
+            reports = Some(Reports::new(shared.view(), Arc::clone(intake.metrics())));
+            embedded.share(shared, kept);
         }
         let thread = spawn(embedded, receiver).map_err(|cause| JournalError::Io {
             path: state_dir.to_owned(),
@@ -84,6 +93,7 @@ impl Desk {
         Ok(Self(Arc::new(Inner {
             sender,
             intake,
+            logs: reports,
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -110,6 +120,20 @@ impl Desk {
     #[must_use]
     pub fn intake(&self) -> &Arc<Intake> {
         &self.0.intake
+    }
+
+    /// How each log elsewhere is doing.
+    #[must_use]
+    pub fn logs(&self) -> Vec<LogReport> {
+        self.0.logs.as_ref().map_or_else(Vec::new, Reports::now)
+    }
+
+    /// Brings up to date what metrics say of the register and of logs elsewhere.
+    pub fn report(&self) {
+        self.0.intake.report();
+        if let Some(logs) = &self.0.logs {
+            logs.count();
+        }
     }
 
     /// Answers what waits, and closes the log. Later orders are not taken.

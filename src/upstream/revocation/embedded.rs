@@ -4,10 +4,12 @@
 //! answer. An order that the disk refused has touched nothing.
 #![forbid(unsafe_code)]
 
+use super::cursors::{self, Cursors};
 use super::desk::{Message, Submission};
+use super::gathered::Gathered;
 use super::intake::Intake;
 use super::journal::{Compacted, Journal, JournalError};
-use super::shared::Shared;
+use super::shared::{Kept, Reached, Shared};
 use crate::clock;
 use crate::revocation::{Guarantee, NotTaken, Position, Progress, Receipt, Record, Standing};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -18,9 +20,6 @@ use std::time::Duration;
 
 /// The journal's name in `state_dir`.
 const JOURNAL: &str = "revocations";
-
-/// Most records of one sync. More would only delay the first answer.
-const COMMIT_RECORDS_MAX: usize = 4_096;
 
 /// How often dead records are forgotten.
 const TEND_EVERY: Duration = Duration::from_secs(30);
@@ -36,10 +35,15 @@ pub(super) struct Embedded {
     journal: Journal,
     intake: Arc<Intake>,
     log: Arc<str>,
-    /// Logs elsewhere, where this one is not the whole truth.
-    shared: Option<Shared>,
-    /// A compaction that another thread is writing.
+    /// Logs elsewhere, where this one is not the whole truth, and what they have that is to be kept here.
+    shared: Option<(Shared, Kept)>,
+    /// Orders handed on to them so far.
+    orders: u64,
+    /// How far they had been read, when last noted.
+    reached: Option<Reached>,
+    /// A compaction that another thread is writing, and whether it brings what was missed.
     compaction: Option<Receiver<io::Result<Compacted>>>,
+    is_catching_up: bool,
     no_compaction_before: Duration,
     tended_at: Duration,
 }
@@ -64,7 +68,10 @@ impl Embedded {
             intake,
             log: "local".into(),
             shared: None,
+            orders: 0,
+            reached: None,
             compaction: None,
+            is_catching_up: false,
             no_compaction_before: Duration::ZERO,
             tended_at: began,
         };
@@ -72,9 +79,14 @@ impl Embedded {
         Ok(embedded)
     }
 
+    /// How far logs elsewhere had been read into what this one holds.
+    pub(super) fn remembered(&self) -> Cursors {
+        cursors::load(&self.journal)
+    }
+
     /// From now on orders go elsewhere too, and are answered when they are there.
-    pub(super) fn share(&mut self, shared: Shared) {
-        self.shared = Some(shared);
+    pub(super) fn share(&mut self, shared: Shared, kept: Kept) {
+        self.shared = Some((shared, kept));
     }
 
     /// Answers submissions until it is told to stop.
@@ -82,28 +94,66 @@ impl Embedded {
         loop {
             let mut stop = false;
             match receiver.recv_timeout(TEND_EVERY) {
-                Ok(Message::Take(first)) => {
-                    let (mut waiting, mut kept) = (vec![first], Vec::new());
-                    stop = gather(receiver, &mut waiting, &mut kept);
-                    self.commit(waiting);
-                    self.keep(&kept);
+                Ok(first) => {
+                    let mut gathered = Gathered::default();
+                    stop = gathered.add(first) || gathered.gather(receiver);
+                    self.take(gathered);
                 }
-                Ok(Message::Keep(first)) => {
-                    let (mut waiting, mut kept) = (Vec::new(), first);
-                    stop = gather(receiver, &mut waiting, &mut kept);
-                    if !waiting.is_empty() {
-                        self.commit(waiting);
-                    }
-                    self.keep(&kept);
-                }
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => stop = true,
+                Err(RecvTimeoutError::Disconnected) => stop = true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if stop {
-                self.await_compaction();
+                self.stop(receiver);
                 return;
             }
             self.tend();
+        }
+    }
+
+    /// Leaves the disk so that a start goes on where this ends.
+    fn stop(&mut self, receiver: &Receiver<Message>) {
+        if let Some((shared, _)) = &self.shared {
+            let reached = Reached::of(&shared.view().borrow(), &self.intake);
+            // What was learnt until then is on its way here. Orders that come now are not taken.
+            let mut last = Gathered::default();
+            while let Ok(message) = receiver.try_recv() {
+                if !matches!(message, Message::Take(_)) {
+                    last.add(message);
+                }
+            }
+            last.reached = Some(reached);
+            self.take(last);
+        }
+        self.await_compaction();
+    }
+
+    fn take(&mut self, gathered: Gathered) {
+        if !gathered.waiting.is_empty() {
+            self.commit(gathered.waiting);
+        }
+        self.keep(&gathered.kept);
+        if gathered.reached.is_some() {
+            self.reached = gathered.reached;
+            self.save();
+        }
+    }
+
+    /// Notes how far logs elsewhere have been read, if all of that is on this disk.
+    fn save(&self) {
+        let (Some((_, kept)), Some(reached)) = (&self.shared, &self.reached) else {
+            return;
+        };
+        if kept.has_missed() || self.is_catching_up || self.journal.is_broken() {
+            return;
+        }
+        let mut cursors = reached.cursors.clone();
+        // Orders that are on their way are not there yet.
+        let is_settled = reached.orders == self.orders;
+        cursors
+            .values_mut()
+            .for_each(|cursor| cursor.is_settled &= is_settled);
+        if let Err(error) = cursors::save(&self.journal, &cursors) {
+            tracing::debug!(%error, "how far logs have been read was not written down");
         }
     }
 
@@ -130,7 +180,8 @@ impl Embedded {
             }
         };
         for one in waiting {
-            if let (Some(shared), Ok(local)) = (&self.shared, &answer) {
+            if let (Some((shared, _)), Ok(local)) = (&self.shared, &answer) {
+                self.orders += 1;
                 shared.deliver(one, local.clone());
                 continue;
             }
@@ -147,6 +198,9 @@ impl Embedded {
         }
         if let Err(error) = self.write(records) {
             tracing::warn!(%error, records = records.len(), "revocations from elsewhere are not on this disk");
+            if let Some((_, kept)) = &self.shared {
+                kept.set_missed();
+            }
         }
         self.count();
     }
@@ -163,6 +217,7 @@ impl Embedded {
                 sequence: revision,
             }],
             revision,
+            unconfirmed: Vec::new(),
         }
     }
 
@@ -196,9 +251,16 @@ impl Embedded {
         }
         let living = self.intake.register().len() as u64;
         let has_many_dead = self.journal.len() > living * 2 + DEAD_RECORDS_SPARED;
-        if has_many_dead && self.compaction.is_none() && now >= self.no_compaction_before {
-            let begun = self.begin_compaction();
-            self.compaction = begun.map_err(|error| self.put_off(&error)).ok();
+        // What was missed is in the register, and a file that is written from it has it.
+        let kept = self.shared.as_ref().map(|(_, kept)| kept);
+        let is_wanted = has_many_dead || kept.is_some_and(Kept::has_missed);
+        if is_wanted && self.compaction.is_none() && now >= self.no_compaction_before {
+            let kept = self.shared.as_ref().map(|(_, kept)| kept);
+            self.is_catching_up = kept.is_some_and(Kept::take_missed);
+            match self.begin_compaction() {
+                Ok(begun) => self.compaction = Some(begun),
+                Err(error) => self.put_off(&error),
+            }
         }
     }
 
@@ -225,6 +287,9 @@ impl Embedded {
         match written.and_then(|new| self.journal.adopt(new)) {
             Ok(()) => {
                 self.intake.metrics().revocation_compactions.inc();
+                self.is_catching_up = false;
+                // They go with the file that there was.
+                self.save();
                 self.count();
             }
             Err(error) => self.put_off(&error),
@@ -235,37 +300,16 @@ impl Embedded {
     fn put_off(&mut self, error: &io::Error) {
         tracing::warn!(%error, "the log could not be compacted; it is tried again in a minute");
         self.no_compaction_before = clock::since_boot() + COMPACTION_PAUSE;
+        if let (true, Some((_, kept))) = (self.is_catching_up, &self.shared) {
+            kept.set_missed();
+        }
+        self.is_catching_up = false;
     }
 
     fn count(&mut self) {
         let records = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
         self.intake.metrics().revocation_log_records.set(records);
     }
-}
-
-/// Takes what waits already, up to what one sync should carry. Returns whether there will be nothing more.
-fn gather(
-    receiver: &Receiver<Message>,
-    waiting: &mut Vec<Submission>,
-    kept: &mut Vec<Record>,
-) -> bool {
-    let mut records: usize = waiting.iter().map(|one| one.records.len()).sum();
-    records += kept.len();
-    while records < COMMIT_RECORDS_MAX {
-        match receiver.try_recv() {
-            Ok(Message::Take(next)) => {
-                records += next.records.len();
-                waiting.push(next);
-            }
-            Ok(Message::Keep(more)) => {
-                records += more.len();
-                kept.extend(more);
-            }
-            Ok(Message::Stop) => return true,
-            Err(_) => return false,
-        }
-    }
-    false
 }
 
 fn not_taken(error: &io::Error) -> NotTaken {

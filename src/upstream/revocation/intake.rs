@@ -6,6 +6,7 @@ use crate::metrics::{Metrics, RevocationLabels, StateLabels};
 use crate::revocation::{Arrival, Merged, Record, Register, kind_of};
 use crate::verdict::RevocationState as State;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::broadcast;
 
 /// Arrivals that a slow watcher may be behind before it misses some, of which it is told.
@@ -17,6 +18,7 @@ pub struct Intake {
     clock: Clock,
     metrics: Arc<Metrics>,
     arrivals: broadcast::Sender<Arrival>,
+    has_declined: AtomicBool,
 }
 
 impl Intake {
@@ -29,6 +31,7 @@ impl Intake {
             clock,
             metrics,
             arrivals,
+            has_declined: AtomicBool::new(false),
         }
     }
 
@@ -36,7 +39,7 @@ impl Intake {
     pub fn restore(&self, records: &[Record], revision: u64) -> Merged {
         let merged = self.register.merge(records, self.clock.now());
         self.register.advance_applied(revision);
-        tell_declined(merged);
+        self.tell_declined(merged);
         merged
     }
 
@@ -58,7 +61,7 @@ impl Intake {
             revision,
             records: records.into(),
         });
-        tell_declined(merged);
+        self.tell_declined(merged);
         merged
     }
 
@@ -86,6 +89,23 @@ impl Intake {
         &self.metrics
     }
 
+    /// Whether records were not taken that another configuration would take.
+    #[must_use]
+    pub fn has_declined(&self) -> bool {
+        self.has_declined.load(Ordering::Relaxed)
+    }
+
+    /// Somebody fills the logs with records of tenants that nobody here has.
+    fn tell_declined(&self, merged: Merged) {
+        if merged.declined > 0 {
+            self.has_declined.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                records = merged.declined,
+                "revocations of tenants not served here were not taken: they are over their quota"
+            );
+        }
+    }
+
     /// Brings up to date what metrics say of the register.
     pub fn report(&self) {
         let freshness = self.register.freshness(self.clock.now());
@@ -108,15 +128,5 @@ impl Intake {
 impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Intake({:?})", self.register)
-    }
-}
-
-/// Somebody fills the logs with records of tenants that nobody here has.
-fn tell_declined(merged: Merged) {
-    if merged.declined > 0 {
-        tracing::warn!(
-            records = merged.declined,
-            "revocations of tenants not served here were not taken: they are over their quota"
-        );
     }
 }

@@ -5,12 +5,17 @@
 //! acknowledged is ever taken back.
 #![forbid(unsafe_code)]
 
+mod cursors;
 mod desk;
 mod embedded;
+mod gathered;
 mod intake;
 mod journal;
 pub mod redis;
+mod report;
 mod shared;
+#[cfg(test)]
+mod small_disk;
 #[cfg(test)]
 mod tests;
 

@@ -2,17 +2,23 @@
 //! from there goes into the register first and onto this disk after.
 #![forbid(unsafe_code)]
 
+use super::cursors::Cursors;
 use super::desk::{Message, Submission};
 use super::intake::Intake;
 use super::redis::{Known, LogState, Logs, Options, Outcome, View};
+use crate::clock::since_boot;
 use crate::revocation::{Guarantee, Position, Progress, Receipt, Record, Standing};
 use crossbeam_channel::Sender;
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+/// Pause between two notes of how far logs have been read, when something was learnt and when nothing was.
+const SAVE_SOON: Duration = Duration::from_secs(1);
+const SAVE_LATE: Duration = Duration::from_secs(30);
 
 /// Logs elsewhere. They are followed until this is dropped.
 pub(super) struct Shared {
@@ -26,10 +32,12 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Starts to follow them, on a thread of its own: a verdict must never wait for them, nor they for one.
+    /// `remembered` is how far they had been read into what the register was filled with.
     pub(super) fn start(
         options: &Options,
         intake: Arc<Intake>,
-        keep: Sender<Message>,
+        kept: Kept,
+        remembered: &Cursors,
     ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let clock = intake.clock().clone();
@@ -39,11 +47,14 @@ impl Shared {
         });
         let carried = Carried {
             intake,
-            keep,
+            kept,
             states: Vec::new(),
+            has_news: false,
+            orders: 0,
+            saved_at: Duration::ZERO,
         };
         let handle = runtime.handle().clone();
-        let logs = Logs::start(options, carried, &HashMap::new(), &clock, &handle)
+        let logs = Logs::start(options, carried, remembered, &clock, &handle)
             .map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
         let (running, ended) = oneshot::channel::<()>();
         std::thread::Builder::new()
@@ -65,12 +76,21 @@ impl Shared {
         })
     }
 
+    /// How they stand, now and whenever that changes.
+    pub(super) fn view(&self) -> watch::Receiver<View> {
+        self.logs.view()
+    }
+
     /// Takes an order there that this disk holds, and answers it once enough of them have it.
     pub(super) fn deliver(&self, submission: Submission, local: Receipt) {
         let (logs, names, quorum) = (Arc::clone(&self.logs), self.names.clone(), self.quorum);
         self.runtime.spawn(async move {
-            let Submission { records, reply, .. } = submission;
-            let outcome = logs.submit(records).await;
+            let Submission {
+                records,
+                wait,
+                reply,
+            } = submission;
+            let outcome = logs.submit(records, wait).await;
             // Whoever gave the order may have gone. It stands all the same.
             let _ = reply.send(Ok(receipt(local, outcome.as_ref(), &names, quorum)));
         });
@@ -93,12 +113,12 @@ fn receipt(
         })
     };
     local.positions.extend(revision.iter().filter_map(position));
-    let is_accepted = outcome.is_some_and(|outcome| outcome.is_accepted);
-    local.progress = if is_accepted {
-        Progress::Accepted
-    } else {
-        Progress::Pending
+    local.progress = match outcome {
+        Some(outcome) if outcome.is_applied => Progress::Applied,
+        Some(outcome) if outcome.is_accepted => Progress::Accepted,
+        _ => Progress::Pending,
     };
+    local.unconfirmed = outcome.map_or_else(Vec::new, |outcome| outcome.silent.clone());
     local.guarantee = Guarantee::Logs {
         held: revision.len(),
         quorum,
@@ -107,11 +127,94 @@ fn receipt(
     local
 }
 
+/// The way to this host's disk for what logs elsewhere had.
+#[derive(Clone)]
+pub(super) struct Kept {
+    sender: Sender<Message>,
+    /// Whether the register has something that did not get there.
+    has_missed: Arc<AtomicBool>,
+}
+
+/// How far logs have been read into what is on this disk.
+pub(super) struct Reached {
+    pub(super) cursors: Cursors,
+    /// How many orders of this host had been taken there by then.
+    pub(super) orders: u64,
+}
+
+impl Kept {
+    pub(super) fn new(sender: Sender<Message>) -> Self {
+        Self {
+            sender,
+            has_missed: Arc::default(),
+        }
+    }
+
+    /// Whether something is missing on the disk, until it has been written as a whole.
+    pub(super) fn has_missed(&self) -> bool {
+        self.has_missed.load(Ordering::Acquire)
+    }
+
+    /// The same; whatever it was will be on the disk if the register is written there as a whole from now on.
+    pub(super) fn take_missed(&self) -> bool {
+        self.has_missed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Something is missing on the disk.
+    pub(super) fn set_missed(&self) {
+        self.has_missed.store(true, Ordering::Release);
+    }
+
+    fn keep(&self, records: Vec<Record>) {
+        if self.sender.try_send(Message::Keep(records)).is_err() {
+            self.set_missed();
+            tracing::debug!("too many revocations at once to write them all down");
+        }
+    }
+}
+
+impl Reached {
+    pub(super) fn of(view: &View, intake: &Intake) -> Self {
+        let is_whole = !intake.has_declined();
+        let cursor = |log: &super::redis::LogView| {
+            let mut cursor = log.cursor;
+            cursor.is_settled &= is_whole;
+            (log.name.clone(), cursor)
+        };
+        Self {
+            cursors: view.logs.iter().map(cursor).collect(),
+            orders: view.orders,
+        }
+    }
+}
+
 /// The register, and the disk behind it.
 struct Carried {
     intake: Arc<Intake>,
-    keep: Sender<Message>,
+    kept: Kept,
     states: Vec<LogState>,
+    /// Whether anything was learnt since it was last noted how far logs have been read, and what was noted then.
+    has_news: bool,
+    orders: u64,
+    saved_at: Duration,
+}
+
+impl Carried {
+    /// Tells the disk how far logs have been read, now and then: what comes after it is read again after a restart.
+    fn save(&mut self, view: &View) {
+        let now = since_boot();
+        let has_news = self.has_news || self.orders != view.orders;
+        let pause = if has_news { SAVE_SOON } else { SAVE_LATE };
+        let is_due = now >= self.saved_at + pause;
+        if is_due && view.logs.iter().any(|log| log.cursor.at.is_some()) {
+            self.saved_at = now;
+            self.has_news = false;
+            self.orders = view.orders;
+            // Behind all that was learnt before. Where there is no room, the next one will do.
+            let reached = Reached::of(view, &self.intake);
+            let _ = self.kept.sender.try_send(Message::Reached(reached));
+        }
+    }
 }
 
 impl Known for Carried {
@@ -127,9 +230,8 @@ impl Known for Carried {
         }
         // Revisions of callers are those of this host's log, which these are not part of yet.
         self.intake.take(&new, 0);
-        if self.keep.try_send(Message::Keep(new)).is_err() {
-            tracing::debug!("too many revocations at once to write them all down");
-        }
+        self.has_news = true;
+        self.kept.keep(new);
     }
 
     fn each(&self, see: &mut dyn FnMut(Record)) {
@@ -154,6 +256,7 @@ impl Known for Carried {
             }
             self.states = states;
         }
+        self.save(view);
     }
 }
 

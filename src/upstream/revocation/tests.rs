@@ -1,5 +1,6 @@
 //! The desk with this host's own log behind it.
 
+use super::small_disk::SmallDisk;
 use super::{Desk, Intake};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -25,6 +26,41 @@ fn record(jti: &str) -> Record {
     order
         .record(&IdKey::new(b""), Some(3_600), now)
         .expect("in time")
+}
+
+/// A disk that is really full, not one that is said to be.
+#[tokio::test]
+async fn a_full_disk_takes_no_order_and_loses_none() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let folder = disk.path().join("state");
+    let desk = open(&folder);
+    let register = Arc::clone(desk.intake().register());
+    let mut taken = Vec::new();
+    disk.fill();
+    // The page that the file ends in has room for some.
+    let refused = loop {
+        let order = record(&format!("order-{}", taken.len()));
+        match desk.submit(vec![order], Wait::Accepted).await {
+            Ok(_) => taken.push(order),
+            Err(why) => {
+                assert_eq!(why, NotTaken::DiskFull);
+                break order;
+            }
+        }
+        assert!(taken.len() < 1_000, "it is not full");
+    };
+    assert!(!register.contains(&refused), "it has no effect");
+    disk.empty();
+    let last = record("last");
+    assert!(desk.submit(vec![last], Wait::Accepted).await.is_ok());
+    taken.push(last);
+    desk.stop();
+    let desk = open(&folder);
+    let register = desk.intake().register();
+    assert!(taken.iter().all(|order| register.contains(order)));
+    assert_eq!(register.len(), taken.len());
 }
 
 #[tokio::test]

@@ -151,6 +151,30 @@ impl Folder {
         Ok(self.path.join(name))
     }
 
+    /// Replaces a small file beside the journal, whole or not at all.
+    pub(super) fn put_beside(&self, suffix: &str, bytes: &[u8]) -> io::Result<()> {
+        let (name, new) = (self.beside(suffix), self.beside(&format!("{suffix}.new")));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
+        let mut file = open_at(&self.folder, &new, flags)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        renameat(&self.folder, new, &self.folder, name)?;
+        self.sync()
+    }
+
+    /// Reads a small file beside the journal, if it is there.
+    pub(super) fn read_beside(&self, suffix: &str) -> io::Result<Option<Vec<u8>>> {
+        match open_at(&self.folder, &self.beside(suffix), OFlags::RDONLY) {
+            Ok(file) => read(&file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn beside(&self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.name)
+    }
+
     fn new_name(&self) -> String {
         format!("{}.new", self.name)
     }

@@ -196,6 +196,29 @@ impl Journal {
         self.slots == 0
     }
 
+    /// Which file this is: a compaction makes another. With [`Self::sequence`] it says what the file holds, and a
+    /// copy that was put back in its place is known for what it is.
+    #[must_use]
+    pub fn id(&self) -> [u8; 16] {
+        self.header.id
+    }
+
+    /// Replaces a small file beside the journal, and returns when it is on the disk.
+    ///
+    /// # Errors
+    /// What the system said; the old file is still there then.
+    pub fn put_beside(&self, suffix: &str, bytes: &[u8]) -> io::Result<()> {
+        self.folder.put_beside(suffix, bytes)
+    }
+
+    /// Reads a small file beside the journal, if it is there.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn read_beside(&self, suffix: &str) -> io::Result<Option<Vec<u8>>> {
+        self.folder.read_beside(suffix)
+    }
+
     /// Whether appends fail until the file has been replaced.
     #[must_use]
     pub fn is_broken(&self) -> bool {

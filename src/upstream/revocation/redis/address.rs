@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates, TlsMode};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates, TlsMode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
+use std::sync::Arc;
 use url::Url;
 
 /// The port that Sentinels listen on.
@@ -43,10 +47,31 @@ pub enum AddressFault {
     Several,
 }
 
-/// Makes connections to the server that is in charge at that moment.
-pub(crate) enum Finder {
-    Server(Box<Client>),
+/// Finds the server that is in charge at that moment.
+pub(crate) struct Finder {
+    servers: Servers,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+enum Servers {
+    One(Box<Client>),
     Sentinels(Box<SentinelClient>),
+}
+
+impl Finder {
+    /// Where it is, as whom to go there, and what is trusted on the way.
+    pub(crate) async fn find(
+        &mut self,
+    ) -> redis::RedisResult<(ConnectionInfo, Option<&Arc<ClientConfig>>)> {
+        let info = match &mut self.servers {
+            Servers::One(client) => client.get_connection_info().clone(),
+            Servers::Sentinels(client) => {
+                let client = client.async_get_client().await?;
+                client.get_connection_info().clone()
+            }
+        };
+        Ok((info, self.tls.as_ref()))
+    }
 }
 
 impl Address {
@@ -117,7 +142,11 @@ impl Address {
             }
             None if addresses.len() > 1 => return Err(AddressFault::Several),
             None => match first.strip_prefix("unix:") {
-                Some(path) => Self::parse(&format!("redis+unix://{path}"))?,
+                // `unix:/path` and `unix:///path` are the same place.
+                Some(path) => {
+                    let path = path.trim_start_matches('/');
+                    Self::parse(&format!("redis+unix:///{path}"))?
+                }
                 None => Self::parse(first)?,
             },
         };
@@ -141,10 +170,10 @@ impl Address {
             client_tls: None,
             root_cert: self.authorities.clone(),
         };
+        let tls = self.is_tls().then(|| self.trust()).transpose()?;
         if self.url.scheme().ends_with("+sentinel") {
-            return self
-                .sentinels(certificates)
-                .map(|client| Finder::Sentinels(Box::new(client)));
+            let servers = Servers::Sentinels(Box::new(self.sentinels(certificates)?));
+            return Ok(Finder { servers, tls });
         }
         let mut url = self.url.clone();
         if let Some(password) = &self.password {
@@ -155,9 +184,34 @@ impl Address {
         } else {
             url.as_str().into_connection_info().and_then(Client::open)
         };
-        client
-            .map(|client| Finder::Server(Box::new(client)))
-            .map_err(unusable)
+        let servers = Servers::One(Box::new(client.map_err(unusable)?));
+        Ok(Finder { servers, tls })
+    }
+
+    /// The authorities of the address, or the system's.
+    fn trust(&self) -> Result<Arc<ClientConfig>, AddressFault> {
+        let unusable = |why: &dyn fmt::Display| AddressFault::Unusable(why.to_string());
+        let mut roots = RootCertStore::empty();
+        match &self.authorities {
+            Some(pem) => {
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    let certificate = certificate.map_err(|error| unusable(&error))?;
+                    roots.add(certificate).map_err(|error| unusable(&error))?;
+                }
+            }
+            // One that cannot be read must not take the others with it.
+            None => {
+                let system = rustls_native_certs::load_native_certs();
+                roots.add_parsable_certificates(system.certs);
+            }
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Arc::new(config))
     }
 
     fn with_password(&self, mut url: Url, password: &str) -> Result<Url, AddressFault> {

@@ -1,15 +1,17 @@
-//! One connection to Redis: asks what a machine asks, and makes plain values of what comes back. Nothing that
-//! a server sends is believed to have the right shape.
+//! One connection to Redis: asks what a machine asks.
 #![forbid(unsafe_code)]
 
 use super::address::Finder;
-use super::wire::{Ask, Content, Cursor, Entry, Fault, Look, Mark, Position, Reply};
+use super::answers::{array, called, entries, fault, look, number, page, written};
+use super::stream::Bounded;
+use super::wire::{Ask, Fault, Position, Present, Reply};
 use super::{Durability, READ_ENTRIES_MAX};
 use crate::revocation::Record;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, Script, Value};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisResult, Script, Value};
 use std::sync::LazyLock;
 use std::time::Duration;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// How long an answer may take beyond what was asked for: a slow server is not yet a dead one.
@@ -40,12 +42,15 @@ static WRITE: LazyLock<Script> = script!("write");
 static BEAT: LazyLock<Script> = script!("beat");
 static PAGE: LazyLock<Script> = script!("page");
 static PRUNE: LazyLock<Script> = script!("prune");
+static CALL: LazyLock<Script> = script!("call");
 
 /// How a log is spoken to, whatever the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
-    /// The five keys, in the order of the scripts.
-    pub(crate) keys: [String; 5],
+    /// The keys, in the order of the scripts.
+    pub(crate) keys: [String; 6],
+    /// This daemon's own name.
+    pub(crate) host: String,
     pub(crate) durability: Durability,
     pub(crate) replica_lag_seconds: u64,
     pub(crate) keep_entries: u64,
@@ -54,7 +59,15 @@ pub(crate) struct Manner {
 
 pub(crate) struct Connection {
     redis: MultiplexedConnection,
+    /// What moves its bytes.
+    driver: AbortHandle,
     manner: Manner,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
 }
 
 impl Connection {
@@ -64,21 +77,25 @@ impl Connection {
             .set_response_timeout(None)
             .set_connection_timeout(Some(PATIENCE));
         let connecting = async {
-            let mut redis = match finder {
-                Finder::Server(client) => {
-                    client
-                        .get_multiplexed_async_connection_with_config(&config)
-                        .await
-                }
-                Finder::Sentinels(client) => client.get_async_connection_with_config(&config).await,
-            }?;
+            let (info, tls) = finder.find().await?;
+            let stream = Bounded::connect(info.addr(), tls).await?;
+            let settings = info.redis_settings();
+            let (redis, driver) =
+                MultiplexedConnection::new_with_config(settings, stream, config).await?;
+            let driver = tokio::spawn(driver).abort_handle();
+            let mut connection = Self {
+                redis,
+                driver,
+                manner,
+            };
             // What is asked in a pipeline has to be there.
-            LOOK.prepare_invoke().load_async(&mut redis).await?;
-            WRITE.prepare_invoke().load_async(&mut redis).await?;
-            Ok(redis)
+            let redis = &mut connection.redis;
+            LOOK.prepare_invoke().load_async(redis).await?;
+            WRITE.prepare_invoke().load_async(redis).await?;
+            Ok(connection)
         };
         match timeout(2 * PATIENCE, connecting).await {
-            Ok(Ok(redis)) => Ok(Self { redis, manner }),
+            Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Fault::Lost),
         }
@@ -111,8 +128,20 @@ impl Connection {
                 let arguments = [cursor.to_string(), PAGE_RECORDS.to_string()];
                 page(&self.run(&PAGE, &arguments).await?)
             }
-            Ask::Read { after, block_ms } => self.read(*after, *block_ms).await,
-            Ask::Write { epoch, records } => self.write(*epoch, records, now).await,
+            Ask::Read {
+                after,
+                block_ms,
+                note,
+            } => self.read(*after, *block_ms, *note).await,
+            Ask::Write {
+                epoch,
+                records,
+                is_awaited,
+            } => {
+                let which = if *is_awaited { "awaited" } else { "always" };
+                let arguments = self.write_arguments(*epoch, which, records, now);
+                self.write(&arguments).await
+            }
             Ask::Fill { epoch, records } => {
                 let arguments = self.write_arguments(*epoch, "lacking", records, now);
                 let answer = self.run(&WRITE, &arguments).await?;
@@ -134,9 +163,18 @@ impl Connection {
                 Ok(Reply::Done)
             }
             Ask::Prune => {
-                self.run(&PRUNE, &[now.to_string(), PRUNE_RECORDS.to_string()])
-                    .await?;
-                Ok(Reply::Done)
+                let arguments = [now.to_string(), PRUNE_RECORDS.to_string()];
+                let pruned = number(&self.run(&PRUNE, &arguments).await?)?;
+                Ok(Reply::Pruned {
+                    is_all: pruned < PRUNE_RECORDS as u64,
+                })
+            }
+            Ask::Call { epoch, outdated } => {
+                let notes = outdated.iter();
+                let notes =
+                    notes.flat_map(|old| [old.host.clone(), Present::said(old.at, old.count)]);
+                let arguments: Vec<_> = [epoch.to_string()].into_iter().chain(notes).collect();
+                called(&self.run(&CALL, &arguments).await?)
             }
         }
     }
@@ -155,30 +193,49 @@ impl Connection {
             .map_err(|error| fault(&error))
     }
 
-    /// Reads, and looks where that was read from: a server may have been demoted while the question waited.
-    async fn read(&mut self, after: Position, block_ms: u64) -> Result<Reply, Fault> {
+    /// Reads, and looks where that was read from: a server may have been demoted while the question waited. The note
+    /// goes first: who says to have applied something has done so before it reads on.
+    async fn read(
+        &mut self,
+        after: Position,
+        block_ms: u64,
+        note: Option<u64>,
+    ) -> Result<Reply, Fault> {
+        let [.., log, _wake, hosts] = &self.manner.keys;
+        let mut pipe = Pipeline::with_capacity(3);
+        if let Some(count) = note {
+            let mut write = redis::cmd("HSET");
+            write.arg(hosts).arg(&self.manner.host);
+            pipe.add_command(write.arg(Present::said(after, count)).to_owned());
+        }
         let mut read = redis::cmd("XREAD");
         read.arg("COUNT").arg(READ_ENTRIES_MAX);
         if block_ms > 0 {
             read.arg("BLOCK").arg(block_ms);
         }
-        read.arg("STREAMS")
-            .arg(&self.manner.keys[3])
-            .arg(after.to_string());
-        let mut pipe = Pipeline::with_capacity(2);
+        read.arg("STREAMS").arg(log).arg(after.to_string());
         pipe.add_command(read)
             .add_command(self.invocation(&LOOK, &[]));
-        let (answer, state) = self.both(&pipe).await?;
+        // A server that takes no writes can still be read.
+        let answers: RedisResult<Vec<RedisResult<Value>>> =
+            pipe.ignore_errors().query_async(&mut self.redis).await;
+        let mut answers = answers.map_err(|error| fault(&error))?.into_iter();
+        let is_noted = note.is_some() && answers.next().is_some_and(|noted| noted.is_ok());
+        let (Some(answer), Some(state)) = (answers.next(), answers.next()) else {
+            return Err(Fault::Garbage);
+        };
+        let answer = answer.map_err(|error| fault(&error))?;
+        let state = state.map_err(|error| fault(&error))?;
         Ok(Reply::Entries {
             entries: entries(&answer)?,
             look: look(&state)?,
+            is_noted,
         })
     }
 
     /// Writes, and waits on the same connection until as many copies exist as were asked for.
-    async fn write(&mut self, epoch: u64, records: &[Record], now: i64) -> Result<Reply, Fault> {
-        let arguments = self.write_arguments(epoch, "always", records, now);
-        let write = self.invocation(&WRITE, &arguments);
+    async fn write(&mut self, arguments: &[String]) -> Result<Reply, Fault> {
+        let write = self.invocation(&WRITE, arguments);
         let (answer, is_durable) = match self.manner.durability {
             Durability::Memory => {
                 let answer: Result<Value, _> = write.query_async(&mut self.redis).await;
@@ -240,160 +297,5 @@ impl Connection {
         head.into_iter()
             .chain(records.iter().map(Record::to_hex))
             .collect()
-    }
-}
-
-fn look(value: &Value) -> Result<Look, Fault> {
-    let [
-        epoch,
-        sequence,
-        chain,
-        _history,
-        server,
-        role,
-        intact,
-        there @ ..,
-    ] = array(value)?
-    else {
-        return Err(Fault::Garbage);
-    };
-    let is_primary = text(role)? == "master";
-    let mut look = Look {
-        head: Cursor::default(),
-        server: mark(server)?,
-        is_primary,
-        is_intact: number(intact)? == 1,
-        there: there.first().map(mark).transpose()?,
-    };
-    let epoch = number(epoch)?;
-    if epoch > 0 {
-        look.head = Cursor {
-            at: Position {
-                epoch,
-                sequence: number(sequence)?,
-            },
-            chain: mark(chain)?,
-        };
-    }
-    Ok(look)
-}
-
-fn page(value: &Value) -> Result<Reply, Fault> {
-    let [next, found] = array(value)? else {
-        return Err(Fault::Garbage);
-    };
-    let found = array(found)?;
-    let mut records = Vec::with_capacity(found.len());
-    for record in found {
-        records.extend(Record::from_hex(text(record)?).ok());
-    }
-    Ok(Reply::Page {
-        next: text(next)?.parse().map_err(|_| Fault::Garbage)?,
-        unreadable: found.len() - records.len(),
-        records,
-    })
-}
-
-/// `nil`, or one stream with its entries.
-fn entries(value: &Value) -> Result<Vec<Entry>, Fault> {
-    if *value == Value::Nil {
-        return Ok(Vec::new());
-    }
-    let [stream] = array(value)? else {
-        return Err(Fault::Garbage);
-    };
-    let [_name, entries] = array(stream)? else {
-        return Err(Fault::Garbage);
-    };
-    array(entries)?.iter().map(entry).collect()
-}
-
-fn entry(value: &Value) -> Result<Entry, Fault> {
-    let [id, fields] = array(value)? else {
-        return Err(Fault::Garbage);
-    };
-    let at: Position = text(id)?.parse().map_err(|_| Fault::Garbage)?;
-    let mut chain = Mark::default();
-    let mut content = Content::Unreadable;
-    // Somebody may write anything into a stream; only what the scripts write is followed.
-    if let [kind, what, name, link] = array(fields)?
-        && text(name)? == "chain"
-        && let Some(link) = Mark::from_hex(text(link)?.as_bytes())
-    {
-        chain = link;
-        content = match (text(kind)?, text(what)?) {
-            ("record", record) => {
-                Record::from_hex(record).map_or(Content::Unreadable, Content::Order)
-            }
-            ("beat", "") => Content::Beat,
-            ("open", opened) => opened
-                .split_once(':')
-                .and_then(|(_, server)| Mark::from_hex(server.as_bytes()))
-                .map_or(Content::Unreadable, Content::Opened),
-            _ => Content::Unreadable,
-        };
-    }
-    Ok(Entry {
-        cursor: Cursor { at, chain },
-        content,
-    })
-}
-
-/// `{epoch, first, last, chain, dropped}`.
-fn written(value: &Value) -> Result<Position, Fault> {
-    let [epoch, _first, last, ..] = array(value)? else {
-        return Err(Fault::Garbage);
-    };
-    Ok(Position {
-        epoch: number(epoch)?,
-        sequence: number(last)?,
-    })
-}
-
-fn array(value: &Value) -> Result<&[Value], Fault> {
-    match value {
-        Value::Array(items) => Ok(items),
-        _ => Err(Fault::Garbage),
-    }
-}
-
-fn text(value: &Value) -> Result<&str, Fault> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).map_err(|_| Fault::Garbage),
-        Value::SimpleString(text) => Ok(text),
-        _ => Err(Fault::Garbage),
-    }
-}
-
-fn number(value: &Value) -> Result<u64, Fault> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).map_err(|_| Fault::Garbage),
-        _ => Err(Fault::Garbage),
-    }
-}
-
-fn mark(value: &Value) -> Result<Mark, Fault> {
-    Mark::from_hex(text(value)?.as_bytes()).ok_or(Fault::Garbage)
-}
-
-/// What an error means for whoever asked.
-fn fault(error: &RedisError) -> Fault {
-    let code = match error.code() {
-        Some(code) => code,
-        None if error.kind() == redis::ErrorKind::AuthenticationFailed => return Fault::Denied,
-        None if error.kind() == redis::ErrorKind::Parse => return Fault::Garbage,
-        None if error.kind() == redis::ErrorKind::UnexpectedReturnType => return Fault::Garbage,
-        None => return Fault::Lost,
-    };
-    tracing::debug!(code, "Redis refused");
-    match code {
-        "LOADING" | "MASTERDOWN" | "BUSY" | "TRYAGAIN" => Fault::Busy,
-        "READONLY" | "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => Fault::NotPrimary,
-        "NOAUTH" | "NOPERM" | "WRONGPASS" => Fault::Denied,
-        "JOTDEPOCH" => Fault::Fenced,
-        // UNBLOCKED: the server has changed its role. NOSCRIPT: it has been restarted.
-        "UNBLOCKED" | "NOSCRIPT" => Fault::Lost,
-        // OOM, NOREPLICAS, MISCONF, and commands that it does not know.
-        _ => Fault::Refused,
     }
 }

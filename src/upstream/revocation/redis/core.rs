@@ -2,13 +2,18 @@
 //! what to do. The daemon's tasks and the simulator run this very code.
 #![forbid(unsafe_code)]
 
-use super::keeper::{Chore, Keeper};
+use super::held::lacking;
+use super::keeper::{Chore, Keeper, Place};
 use super::lane::Wire;
-use super::reader::{Act, Counts, Held, LogState, Reader};
+use super::outcome::{OrderId, Outcome};
+use super::reader::{Act, Counts, Reader};
+use super::roll::{Roll, silent};
+use super::state::LogState;
 use super::timing::Timing;
-use super::wire::{Cursor, Fault, Millis, Reply};
-use super::writer::{Deed, OrderId, Outcome, Writer};
+use super::wire::{Fault, Millis, Position, Reply};
+use super::writer::{Deed, Writer};
 use crate::revocation::Record;
+use std::sync::Arc;
 
 /// All that this host knows to be revoked.
 pub trait Known {
@@ -60,33 +65,38 @@ pub(crate) struct Core {
     readers: Vec<Reader>,
     keepers: Vec<Keeper>,
     writer: Writer,
+    write_quorum: usize,
     /// How many logs have to be live so that one of them holds whatever a quorum of logs has confirmed.
     read_quorum: usize,
+    /// This daemon's own name in the logs.
+    host: Arc<str>,
 }
 
 impl Core {
-    /// One cursor, or none, for each log. `write_quorum` is from 1 to their number.
+    /// Where to begin in each log. `write_quorum` is from 1 to their number; no other daemon has this name.
     pub(crate) fn new(
         timing: Timing,
-        cursors: &[Option<Cursor>],
+        places: &[Place],
         write_quorum: usize,
+        host: Arc<str>,
         seed: u64,
         now: Millis,
     ) -> Self {
-        let logs = cursors.len();
+        let logs = places.len();
         let seeds = |number: usize| {
             seed.wrapping_add(number as u64)
                 .wrapping_mul(0x2545_f491_4f6c_dd1d)
         };
         let reader =
-            |(log, cursor): (usize, &Option<Cursor>)| Reader::new(timing, seeds(3 * log), *cursor);
-        let keeper = |(log, cursor): (usize, &Option<Cursor>)| {
-            Keeper::new(timing, seeds(3 * log + 1), cursor.is_some(), now)
-        };
+            |(log, place): (usize, &Place)| Reader::new(timing, seeds(3 * log), place.cursor);
+        let keeper =
+            |(log, place): (usize, &Place)| Keeper::new(timing, seeds(3 * log + 1), *place, now);
         Self {
-            readers: cursors.iter().enumerate().map(reader).collect(),
-            keepers: cursors.iter().enumerate().map(keeper).collect(),
+            readers: places.iter().enumerate().map(reader).collect(),
+            keepers: places.iter().enumerate().map(keeper).collect(),
             writer: Writer::new(timing, logs, write_quorum, seeds(2)),
+            write_quorum,
+            host,
             read_quorum: (logs + 1).saturating_sub(write_quorum).max(1),
         }
     }
@@ -104,10 +114,17 @@ impl Core {
         effects
     }
 
-    /// The records have been learnt and are safe on disk.
-    pub(crate) fn submit(&mut self, id: OrderId, records: &[Record], now: Millis) -> Vec<Effect> {
+    /// The records have been learnt and are safe on disk. The answer comes when they are accepted, or, where it
+    /// `is_awaited`, when every daemon has applied them.
+    pub(crate) fn submit(
+        &mut self,
+        id: OrderId,
+        records: &[Record],
+        is_awaited: bool,
+        now: Millis,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let deeds = self.writer.submit(id, records, now);
+        let deeds = self.writer.submit(id, records, is_awaited, now);
         self.deed(deeds, now, &mut effects);
         effects
     }
@@ -185,6 +202,7 @@ impl Core {
                 self.deed(deeds, now, &mut effects);
             }
         }
+        self.settle_awaited(now, &mut effects);
         self.settle_chores(log, now, &mut effects);
         effects
     }
@@ -194,6 +212,7 @@ impl Core {
         let mut effects = Vec::new();
         let deeds = self.writer.tick(now);
         self.deed(deeds, now, &mut effects);
+        self.settle_awaited(now, &mut effects);
         for log in 0..self.readers.len() {
             self.settle_chores(log, now, &mut effects);
         }
@@ -235,8 +254,14 @@ impl Core {
         }
     }
 
-    pub(crate) fn cursors(&self) -> Vec<Option<Cursor>> {
-        self.readers.iter().map(Reader::cursor).collect()
+    /// Where to begin after a restart, if all that has been learnt is kept.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let place = |(log, (reader, keeper)): (usize, (&Reader, &Keeper))| Place {
+            cursor: reader.cursor(),
+            is_settled: keeper.is_settled(reader.cursor()) && self.writer.backlog(log) == 0,
+        };
+        let logs = self.readers.iter().zip(&self.keepers);
+        logs.enumerate().map(place).collect()
     }
 
     pub(crate) fn reports(&self, now: Millis) -> Vec<Report> {
@@ -274,6 +299,7 @@ impl Core {
                 Act::Scanned(held) => self.keepers[log].repair(lacking(&held, known), now),
                 Act::Reached(cursor) => self.writer.seen(log, cursor),
                 Act::Broken => {
+                    self.keepers[log].is_broken();
                     self.writer.broken(log);
                     let deeds = self.writer.tick(now);
                     self.deed(deeds, now, effects);
@@ -312,9 +338,36 @@ impl Core {
             match deed {
                 Deed::Wire(log, wire) => effects.push(Effect::Wire(log, LaneName::Write, wire)),
                 Deed::Answer(id, outcome) => effects.push(Effect::Answer(id, outcome)),
+                Deed::Late(id, mut outcome) => {
+                    outcome.silent = self.silent(&outcome.revision, 0).unwrap_or_default();
+                    effects.push(Effect::Answer(id, outcome));
+                }
                 Deed::Overflowed(log) => self.keepers[log].compare_soon(now),
             }
         }
+    }
+
+    /// Answers those who wait for every daemon, where every daemon is there.
+    fn settle_awaited(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let awaiting: Vec<_> = self.writer.awaiting().collect();
+        if awaiting.is_empty() {
+            return;
+        }
+        for (id, positions, since) in awaiting {
+            let silent = self.silent(&positions, since);
+            if silent.is_some_and(|silent| silent.is_empty()) {
+                let deeds = self.writer.applied(id);
+                self.deed(deeds.into_iter().collect(), now, effects);
+            }
+        }
+        for keeper in &mut self.keepers {
+            keeper.call_soon(now);
+        }
+    }
+
+    fn silent(&self, positions: &[(usize, Position)], since: Millis) -> Option<Vec<Arc<str>>> {
+        let rolls: Vec<&Roll> = self.keepers.iter().map(Keeper::roll).collect();
+        silent(&rolls, positions, self.write_quorum, since, &self.host)
     }
 
     fn settle_chores(&mut self, log: usize, now: Millis, effects: &mut Vec<Effect>) {
@@ -325,18 +378,4 @@ impl Core {
             }
         }
     }
-}
-
-/// What is known and the log does not hold, or not as far.
-fn lacking(held: &Held, known: &impl Known) -> Vec<Record> {
-    let mut lacking = Vec::new();
-    known.each(&mut |record| {
-        let has_it = held
-            .get(&record.key)
-            .is_some_and(|(before, until)| *before >= record.before && *until >= record.until);
-        if !has_it {
-            lacking.push(record);
-        }
-    });
-    lacking
 }

@@ -2,10 +2,11 @@
 //! holds, and writes back what it lacks. All of it is idempotent, so any number of daemons may do the same.
 #![forbid(unsafe_code)]
 
+use super::held::{Held, hold};
 use super::lane::{Lane, Wire};
-use super::reader::{Held, hold};
+use super::roll::Roll;
 use super::timing::{Mutant, Timing};
-use super::wire::{Ask, Fault, Millis, Reply};
+use super::wire::{Ask, Cursor, Fault, Millis, Position, Reply};
 use crate::revocation::Record;
 use std::collections::VecDeque;
 
@@ -15,8 +16,12 @@ const REPAIR_DELAY_MS_MAX: Millis = 100;
 /// Pause between two batches of repairs: 64 records each, so about 12,000 a second.
 const REPAIR_PAUSE_MS: Millis = 5;
 
-/// Pause between two sweeps of what has expired.
+/// Pause between two sweeps of what has expired, and between two parts of one.
 const PRUNE_MS: Millis = 60_000;
+const PRUNE_PAUSE_MS: Millis = 20;
+
+/// Pause between two looks at who has applied what, while somebody waits for that.
+const CALL_PAUSE_MS: Millis = 2;
 
 /// What the keeper wants done.
 #[derive(Debug)]
@@ -24,6 +29,15 @@ pub(crate) enum Chore {
     Wire(Wire),
     /// A comparison has seen all that the log holds.
     Compared(Held),
+}
+
+/// Where the reading of a log begins, and what is known of what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// How far it had been read into what the register was filled with.
+    pub(crate) cursor: Option<Cursor>,
+    /// Whether it held all that the register was filled with.
+    pub(crate) is_settled: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +51,13 @@ pub(crate) struct Keeper {
     repair_at: Millis,
     repairs: VecDeque<Record>,
     repaired: u64,
+    /// Whether all that this host knows has been held against the log, since the start or before it.
+    is_compared: bool,
+    /// Where the last of what was written back stands.
+    filled_to: Position,
+    roll: Roll,
+    call_at: Millis,
+    epoch: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -46,13 +67,16 @@ enum Work {
     Pruning,
     Comparing(Held),
     Filling(Vec<Record>),
+    Calling,
 }
 
 impl Keeper {
-    /// `is_warm`: the reader begins at a remembered position, so nothing has been compared yet.
-    pub(crate) fn new(timing: Timing, seed: u64, is_warm: bool, now: Millis) -> Self {
+    /// Where the reader begins at a remembered position, nothing is compared by it; so it is done here, unless the log
+    /// had everything then.
+    pub(crate) fn new(timing: Timing, seed: u64, place: Place, now: Millis) -> Self {
         let mut lane = Lane::new(seed);
-        let audit_in = if is_warm {
+        let is_compared = place.cursor.is_some() && place.is_settled;
+        let audit_in = if place.cursor.is_some() && !is_compared {
             1
         } else {
             lane.jitter().spread(timing.audit_ms)
@@ -67,6 +91,11 @@ impl Keeper {
             repair_at: now,
             repairs: VecDeque::new(),
             repaired: 0,
+            is_compared,
+            filled_to: Position::default(),
+            roll: Roll::new(timing, now),
+            call_at: now,
+            epoch: None,
         }
     }
 
@@ -80,14 +109,18 @@ impl Keeper {
     }
 
     pub(crate) fn disconnected(&mut self) -> Vec<Chore> {
-        if let Work::Filling(batch) = std::mem::replace(&mut self.work, Work::None) {
-            self.repairs.extend(batch);
+        match std::mem::replace(&mut self.work, Work::None) {
+            Work::Filling(batch) => self.repairs.extend(batch),
+            // From the beginning again, as soon as there is a connection.
+            Work::Comparing(_) => self.audit_at = 0,
+            _ => {}
         }
         vec![Chore::Wire(self.lane.drop_and_retry())]
     }
 
-    /// The log lacks these. What it has by the time they are written is not written again.
+    /// All has been compared, and the log lacks these. What it has by the time they are written is not written again.
     pub(crate) fn repair(&mut self, lacking: Vec<Record>, now: Millis) {
+        self.is_compared = true;
         if lacking.is_empty() || self.timing.errs(Mutant::NeverRepairs) {
             return;
         }
@@ -100,10 +133,37 @@ impl Keeper {
     /// Compare everything soon.
     pub(crate) fn compare_soon(&mut self, now: Millis) {
         self.audit_at = now;
+        self.is_compared = false;
+    }
+
+    /// The log may have lost what it had.
+    pub(crate) fn is_broken(&mut self) {
+        self.is_compared = false;
+    }
+
+    /// Whether the log was seen, up to this cursor, to hold whatever this host knew when it was last compared.
+    pub(crate) fn is_settled(&self, cursor: Option<Cursor>) -> bool {
+        let is_filling = matches!(self.work, Work::Filling(_)) || !self.repairs.is_empty();
+        let is_seen = cursor.is_some_and(|cursor| cursor.at >= self.filled_to);
+        self.is_compared && !is_filling && is_seen
+    }
+
+    /// Somebody waits for what others have applied.
+    pub(crate) fn call_soon(&mut self, now: Millis) {
+        self.call_at = self.call_at.min(now + CALL_PAUSE_MS);
+    }
+
+    pub(crate) fn roll(&self) -> &Roll {
+        &self.roll
     }
 
     /// Takes up what is due. `epoch` is what the reader reads in; without one, nothing is done.
     pub(crate) fn tick(&mut self, epoch: Option<u64>, now: Millis) -> Vec<Chore> {
+        if let Some(epoch) = epoch
+            && self.epoch.replace(epoch) != Some(epoch)
+        {
+            self.roll.reset(epoch, now);
+        }
         let Some(epoch) = epoch.filter(|_| self.lane.is_idle()) else {
             return Vec::new();
         };
@@ -112,6 +172,11 @@ impl Keeper {
             self.beat_at = now + self.timing.beat_ms;
             self.work = Work::Beating;
             Ask::Beat { epoch }
+        } else if now >= self.call_at {
+            self.call_at = now + self.timing.beat_ms;
+            self.work = Work::Calling;
+            let outdated = self.roll.outdated();
+            Ask::Call { epoch, outdated }
         } else if !self.repairs.is_empty() && now >= self.repair_at {
             let many = self.repairs.len().min(super::WRITE_RECORDS_MAX);
             let records: Vec<_> = self.repairs.drain(..many).collect();
@@ -139,12 +204,23 @@ impl Keeper {
         reply: Result<Reply, Fault>,
         now: Millis,
     ) -> Vec<Chore> {
-        if self.lane.accept(ticket).is_none() {
+        let Some(sent_at) = self.lane.accept(ticket) else {
             return Vec::new();
-        }
+        };
         match (reply, std::mem::replace(&mut self.work, Work::None)) {
-            (Ok(Reply::Done), Work::Beating | Work::Pruning) => Vec::new(),
-            (Ok(Reply::Written { .. }), Work::Filling(batch)) => {
+            (Ok(Reply::Done), Work::Beating) => Vec::new(),
+            (Ok(Reply::Pruned { is_all }), Work::Pruning) => {
+                if !is_all {
+                    self.prune_at = now + PRUNE_PAUSE_MS;
+                }
+                Vec::new()
+            }
+            (Ok(Reply::Called(present)), Work::Calling) => {
+                self.roll.told(present, sent_at, now);
+                Vec::new()
+            }
+            (Ok(Reply::Written { last, .. }), Work::Filling(batch)) => {
+                self.filled_to = self.filled_to.max(last);
                 self.repaired += batch.len() as u64;
                 self.repair_at = now + REPAIR_PAUSE_MS;
                 Vec::new()
@@ -163,6 +239,7 @@ impl Keeper {
                 self.repair_at = now + self.timing.retry_ms;
                 Vec::new()
             }
+            (Err(Fault::Refused | Fault::Fenced), Work::Calling) => Vec::new(),
             (Err(Fault::Refused | Fault::Fenced), Work::Beating | Work::Pruning) => {
                 self.beat_at = now + self.timing.retry_ms.min(self.timing.beat_ms);
                 Vec::new()
@@ -177,6 +254,7 @@ impl Keeper {
     /// When there will be something to do without being told.
     pub(crate) fn next_wake(&self) -> Millis {
         let mut due = self.beat_at.min(self.audit_at).min(self.prune_at);
+        due = due.min(self.call_at);
         if !self.repairs.is_empty() {
             due = due.min(self.repair_at);
         }

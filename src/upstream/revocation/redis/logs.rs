@@ -5,14 +5,16 @@
 use super::address::Finder;
 use super::connection::{Connection, Manner};
 use super::core::{Core, Effect, Known, LaneName, Report, Standing};
+use super::keeper::Place;
 use super::lane::Wire;
-use super::reader::LogState;
+use super::outcome::{OrderId, Outcome};
+use super::state::LogState;
 use super::wire::{Cursor, Fault, Millis, Position, Reply};
-use super::writer::{OrderId, Outcome};
 use super::{AddressFault, Options, Remembered};
 use crate::clock::{Clock, since_boot};
-use crate::revocation::Record;
+use crate::revocation::{Record, Wait};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +42,8 @@ pub struct View {
     pub lease: Duration,
     /// Each.
     pub logs: Vec<LogView>,
+    /// How many orders have been submitted so far.
+    pub orders: u64,
 }
 
 /// One log, for readiness and metrics.
@@ -75,7 +79,7 @@ enum Happening {
     Connected(usize, LaneName),
     Disconnected(usize, LaneName, Fault),
     Answered(usize, LaneName, u64, Result<Reply, Fault>),
-    Submitted(Vec<Record>, oneshot::Sender<Outcome>),
+    Submitted(Vec<Record>, Wait, oneshot::Sender<Outcome>),
 }
 
 impl Logs {
@@ -92,12 +96,13 @@ impl Logs {
         runtime: &Handle,
     ) -> Result<Self, AddressFault> {
         let timing = options.timing();
+        let host = host();
         let (inbox, happenings) = mpsc::channel(INBOX);
         let (viewer, view) = watch::channel(View::default());
         let mut lanes = HashMap::new();
         let mut tasks = Vec::new();
         for (number, log) in options.logs.iter().enumerate() {
-            let manner = options.manner(timing, log);
+            let manner = options.manner(timing, log, &host);
             for lane in [LaneName::Read, LaneName::Keep, LaneName::Write] {
                 let (sender, wires) = mpsc::channel(4);
                 lanes.insert((number, lane), sender);
@@ -112,11 +117,14 @@ impl Logs {
                 tasks.push(runtime.spawn(task.run(wires)).abort_handle());
             }
         }
-        let cursor =
-            |log: &super::LogOptions| remembered.get(&log.name).and_then(Remembered::cursor);
-        let cursors: Vec<_> = options.logs.iter().map(cursor).collect();
+        let place = |log: &super::LogOptions| remembered.get(&log.name).map(Remembered::place);
+        let places: Vec<_> = options
+            .logs
+            .iter()
+            .map(|log| place(log).unwrap_or_default())
+            .collect();
         let desk = Driver {
-            core: Core::new(timing, &cursors, options.write_quorum, seed(), now()),
+            core: Core::new(timing, &places, options.write_quorum, host, seed(), now()),
             known,
             lanes,
             waiting: HashMap::new(),
@@ -131,14 +139,12 @@ impl Logs {
     }
 
     /// Takes records to the logs; they have been made safe on this host, and are known to the register. Returns
-    /// once enough logs have confirmed them, or that takes too long; they go on in either case. `None` when it is
-    /// being stopped.
-    pub async fn submit(&self, records: Vec<Record>) -> Option<Outcome> {
+    /// once enough logs have confirmed them, and, if the giver waits for that, every daemon has applied them; or that
+    /// takes too long. They go on in either case. `None` when it is being stopped.
+    pub async fn submit(&self, records: Vec<Record>, wait: Wait) -> Option<Outcome> {
         let (reply, answer) = oneshot::channel();
-        self.inbox
-            .send(Happening::Submitted(records, reply))
-            .await
-            .ok()?;
+        let submitted = Happening::Submitted(records, wait, reply);
+        self.inbox.send(submitted).await.ok()?;
         answer.await.ok()
     }
 
@@ -213,10 +219,12 @@ impl<K: Known> Driver<K> {
                 self.core
                     .answered(log, lane, ticket, reply, &mut self.known, now())
             }
-            Happening::Submitted(records, reply) => {
+            Happening::Submitted(records, wait, reply) => {
                 self.next_order += 1;
                 self.waiting.insert(self.next_order, reply);
-                self.core.submit(self.next_order, &records, now())
+                let is_awaited = wait == Wait::Applied;
+                self.core
+                    .submit(self.next_order, &records, is_awaited, now())
             }
         }
     }
@@ -253,12 +261,12 @@ impl<K: Known> Driver<K> {
 
     fn show(&mut self, now: Millis) {
         let reports = self.core.reports(now);
-        let cursors = self.core.cursors();
+        let places = self.core.places();
         let log = |(number, report): (usize, Report)| LogView {
             name: self.names[number].clone(),
             state: report.state,
             fresh_at_ms: report.fresh_at,
-            cursor: Remembered::from(cursors[number]),
+            cursor: Remembered::from(places[number]),
             gaps: report.counts.gaps,
             histories_lost: report.counts.histories_lost,
             scans: report.counts.scans,
@@ -272,6 +280,7 @@ impl<K: Known> Driver<K> {
             standing: self.core.standing(now),
             lease: self.lease,
             logs: reports.into_iter().enumerate().map(log).collect(),
+            orders: self.next_order,
         };
         self.known.stand(&view);
         self.viewer.send_replace(view);
@@ -320,20 +329,37 @@ impl LaneTask {
 }
 
 impl Remembered {
-    fn cursor(&self) -> Option<Cursor> {
-        self.at.map(|(epoch, sequence, chain)| Cursor {
+    fn place(&self) -> Place {
+        let cursor = self.at.map(|(epoch, sequence, chain)| Cursor {
             at: Position { epoch, sequence },
             chain: super::wire::Mark(chain),
-        })
+        });
+        Place {
+            cursor,
+            is_settled: self.is_settled,
+        }
     }
 }
 
-impl From<Option<Cursor>> for Remembered {
-    fn from(cursor: Option<Cursor>) -> Self {
+impl From<Place> for Remembered {
+    fn from(place: Place) -> Self {
+        let at = |cursor: Cursor| (cursor.at.epoch, cursor.at.sequence, cursor.chain.0);
         Self {
-            at: cursor.map(|cursor| (cursor.at.epoch, cursor.at.sequence, cursor.chain.0)),
+            at: place.cursor.map(at),
+            is_settled: place.is_settled,
         }
     }
+}
+
+/// A name that no other daemon has, and no other life of this one: the host's, for people, and what is drawn by lot.
+fn host() -> Arc<str> {
+    let mut lot = [0; 8];
+    crate::os::fill_random(&mut lot);
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    let node = crate::os::host_name();
+    let node: String = node.chars().filter(is_plain).take(64).collect();
+    let lot = u64::from_le_bytes(lot);
+    format!("{node}/{lot:016x}").into()
 }
 
 fn now() -> Millis {

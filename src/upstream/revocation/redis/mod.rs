@@ -7,14 +7,21 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod answers;
 mod connection;
 mod core;
+mod held;
 mod keeper;
 mod lane;
 mod logs;
+mod notes;
+mod outcome;
 mod reader;
+mod roll;
 #[cfg(test)]
 mod sim;
+mod state;
+mod stream;
 #[cfg(test)]
 pub(super) mod tests;
 mod timing;
@@ -24,9 +31,9 @@ mod writer;
 pub use address::{Address, AddressFault};
 pub use core::{Known, Standing};
 pub use logs::{LogView, Logs, View};
-pub use reader::LogState;
+pub use outcome::Outcome;
+pub use state::LogState;
 pub use wire::Position;
-pub use writer::Outcome;
 
 use std::time::Duration;
 
@@ -83,6 +90,9 @@ pub enum Durability {
 pub struct Remembered {
     /// Epoch, sequence and chain; none where the log has not been read to any place.
     pub at: Option<(u64, u64, [u8; 20])>,
+    /// Whether the log was seen to hold all that was known here. If so, and nothing has been learnt since, the two need
+    /// not be compared at a start.
+    pub is_settled: bool,
 }
 
 impl Durability {
@@ -122,13 +132,21 @@ impl Options {
         } else {
             lease_ms + lane::PAUSE_MS_MAX
         };
-        timing::Timing::new(lease_ms, settle_ms)
+        // Redis counts the silence of replicas in whole seconds.
+        let lag_ms = if self.logs.iter().any(|log| log.durability.replicas() > 0) {
+            (self.replica_lag_seconds + 1) * 1_000
+        } else {
+            0
+        };
+        timing::Timing::new(lease_ms, settle_ms, lag_ms)
     }
 
-    fn manner(&self, timing: timing::Timing, log: &LogOptions) -> connection::Manner {
+    fn manner(&self, timing: timing::Timing, log: &LogOptions, host: &str) -> connection::Manner {
         let key = |name| format!("{}:{name}", self.prefix);
+        let host = host.to_owned();
         connection::Manner {
-            keys: ["state", "until", "before", "log", "wake"].map(key),
+            keys: ["state", "until", "before", "log", "wake", "hosts"].map(key),
+            host,
             durability: log.durability,
             replica_lag_seconds: self.replica_lag_seconds,
             keep_entries: self.keep_entries,

@@ -6,30 +6,13 @@
 //! asked for: by the chain, by a look at the head, and by signs of life that only a rightful primary can write.
 #![forbid(unsafe_code)]
 
+use super::held::{Held, hold};
 use super::lane::{Lane, Wire};
+use super::notes::Notes;
+use super::state::LogState;
 use super::timing::{Mutant, Timing};
 use super::wire::{Ask, Content, Cursor, Entry, Fault, Look, Millis, Position, Reply};
-use crate::revocation::{Record, RecordKey};
-use std::collections::HashMap;
-
-/// How far one log can be relied upon.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LogState {
-    /// Has not answered since the start.
-    #[default]
-    Cold,
-    /// Answers, but has not been read to its end, or nobody writes there.
-    Syncing,
-    /// Read to its end, and that no longer ago than the lease.
-    Live,
-    /// Was live; the lease is over.
-    Suspect,
-    /// Has been suspect for long.
-    Stale,
-}
-
-/// What was held by the log when it was scanned: each key with its `before` and `until`.
-pub(crate) type Held = HashMap<RecordKey, (u32, u32)>;
+use crate::revocation::Record;
 
 /// What the reader wants done, in this order.
 #[derive(Debug)]
@@ -71,6 +54,7 @@ pub(crate) struct Reader {
     is_unreadable: bool,
     has_answered: bool,
     counts: Counts,
+    notes: Notes,
 }
 
 #[derive(Debug)]
@@ -98,6 +82,7 @@ impl Reader {
             is_unreadable: false,
             has_answered: false,
             counts: Counts::default(),
+            notes: Notes::default(),
         }
     }
 
@@ -118,6 +103,7 @@ impl Reader {
 
     pub(crate) fn disconnected(&mut self) -> Vec<Act> {
         self.phase = Phase::Down;
+        self.notes.forget();
         vec![Act::Wire(self.lane.drop_and_retry())]
     }
 
@@ -141,7 +127,16 @@ impl Reader {
                 }),
                 Phase::Scanning { head, held },
             ) => self.scanned(next, records, unreadable, head, held, now),
-            (Ok(Reply::Entries { entries, look }), Phase::Following) => {
+            (
+                Ok(Reply::Entries {
+                    entries,
+                    look,
+                    is_noted,
+                }),
+                Phase::Following,
+            ) => {
+                self.notes.answered(is_noted);
+                self.notes.awaited = look.awaited;
                 self.followed(&entries, &look, sent_at, now)
             }
             _ => self.disconnected(),
@@ -350,14 +345,20 @@ impl Reader {
     }
 
     /// A sign of life is younger than the last read that reached the end, so that is when all was known for
-    /// certain. When this read was sent says less: the sign may have been waiting for it while we slept.
+    /// certain. When this read was sent says less: the sign may have been waiting for it while we slept. And nobody
+    /// relies on a log without a note there that says so, or others could not wait for it.
     fn renew(&mut self, sent_at: Millis, now: Millis) {
         let since = if self.timing.errs(Mutant::LeaseFromReceipt) {
             Some(now)
         } else if self.timing.errs(Mutant::LeaseFromSend) {
             Some(sent_at)
         } else {
-            self.at_end.filter(|at_end| *at_end <= sent_at)
+            let at_end = self.at_end.filter(|at_end| *at_end <= sent_at);
+            if self.timing.errs(Mutant::NeverSettles) {
+                at_end
+            } else {
+                at_end.and_then(|at_end| self.notes.vouch(at_end, self.timing.beat_ms))
+            }
         };
         if now >= self.settled_at && !self.is_unreadable {
             self.fresh_at = self.fresh_at.max(since);
@@ -378,14 +379,12 @@ impl Reader {
 
     fn read(&mut self, after: Cursor, block_ms: Millis, now: Millis) -> Act {
         let after: Position = after.at;
-        Act::Wire(self.lane.ask(Ask::Read { after, block_ms }, now))
-    }
-}
-
-/// Notes what a page of a scan held.
-pub(crate) fn hold(held: &mut Held, records: &[Record]) {
-    for record in records {
-        let times = held.entry(record.key).or_default();
-        *times = (times.0.max(record.before), times.1.max(record.until));
+        let note = self.notes.next(after, self.timing.beat_ms, now);
+        let ask = Ask::Read {
+            after,
+            block_ms,
+            note,
+        };
+        Act::Wire(self.lane.ask(ask, now))
     }
 }

@@ -22,13 +22,20 @@ pub(crate) struct Timing {
     pub(crate) accept_ms: Millis,
     /// Pause before a write is tried again that a log would not take.
     pub(crate) retry_ms: Millis,
+    /// Whose note has not changed for so long relies on the log no longer.
+    pub(crate) gone_ms: Millis,
+    /// How long an order that was accepted may wait for every daemon before the answer is "accepted".
+    pub(crate) applied_ms: Millis,
     /// The seeded fault, if any.
     #[cfg(test)]
     pub(crate) mutant: Option<Mutant>,
 }
 
 impl Timing {
-    pub(crate) fn new(lease_ms: Millis, settle_ms: Millis) -> Self {
+    /// `lag_ms` is how long a primary may write signs of life after it has been cut off, so how much longer than its
+    /// lease somebody may follow it.
+    pub(crate) fn new(lease_ms: Millis, settle_ms: Millis, lag_ms: Millis) -> Self {
+        let gone_ms = lease_ms + lease_ms / 4 + lag_ms;
         Self {
             lease_ms,
             block_ms: lease_ms / 4,
@@ -38,6 +45,8 @@ impl Timing {
             audit_ms: 3_600_000,
             accept_ms: 1_000,
             retry_ms: 50,
+            gone_ms,
+            applied_ms: gone_ms + 1_000,
             #[cfg(test)]
             mutant: None,
         }
@@ -78,4 +87,8 @@ pub(crate) enum Mutant {
     LeaseFromSend,
     /// A new history is believed to be complete at once.
     NeverSettles,
+    /// Whoever says nothing is not waited for.
+    ForgetsTheSilent,
+    /// Whoever has not been seen is taken not to be there, however short the time.
+    BelievesTheRollAtOnce,
 }

@@ -57,6 +57,8 @@ pub(crate) struct Look {
     pub(crate) is_primary: bool,
     /// Whether this server began this history and its stream ends where the state says.
     pub(crate) is_intact: bool,
+    /// Up to where somebody waits for every daemon.
+    pub(crate) awaited: Position,
     /// The chain of the entry that was asked for.
     pub(crate) there: Option<Mark>,
 }
@@ -74,14 +76,17 @@ pub(crate) enum Ask {
     Page {
         cursor: u64,
     },
+    /// With a note that everything up to `after` has been applied here; the number makes it another than the last.
     Read {
         after: Position,
         block_ms: u64,
+        note: Option<u64>,
     },
     /// Answered after the durability that the log is configured for, or its lack, is known.
     Write {
         epoch: u64,
         records: Vec<Record>,
+        is_awaited: bool,
     },
     /// Writes what the log lacks of these.
     Fill {
@@ -92,6 +97,20 @@ pub(crate) enum Ask {
         epoch: u64,
     },
     Prune,
+    /// Who follows this log. Takes away notes that still say this.
+    Call {
+        epoch: u64,
+        outdated: Vec<Present>,
+    },
+}
+
+/// A daemon's note on how far it has applied a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Present {
+    pub(crate) host: String,
+    pub(crate) at: Position,
+    /// Another one in each note.
+    pub(crate) count: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,11 +125,17 @@ pub(crate) enum Reply {
     Entries {
         entries: Vec<Entry>,
         look: Look,
+        /// Whether a note was to be taken, and was.
+        is_noted: bool,
     },
     Written {
         last: Position,
         is_durable: bool,
     },
+    Pruned {
+        is_all: bool,
+    },
+    Called(Vec<Present>),
     Done,
 }
 
@@ -246,6 +271,22 @@ impl std::str::FromStr for Position {
     }
 }
 
+/// Written as what Redis keeps under the host's name: the position and the number.
+impl Present {
+    pub(crate) fn said(at: Position, count: u64) -> String {
+        format!("{at} {count}")
+    }
+
+    pub(crate) fn parse(host: &str, said: &str) -> Option<Self> {
+        let (at, count) = said.split_once(' ')?;
+        Some(Self {
+            host: host.to_owned(),
+            at: at.parse().ok()?,
+            count: count.parse().ok()?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +320,24 @@ mod tests {
             cursor: next,
             content: order
         }));
+    }
+
+    #[test]
+    fn notes_are_read_as_they_are_written() {
+        let at = Position {
+            epoch: 3,
+            sequence: 17,
+        };
+        let said = Present::said(at, 9);
+        assert_eq!(said, "3-17 9");
+        let present = Present::parse("web-1", &said).expect("a note");
+        assert_eq!(
+            (&*present.host, present.at, present.count),
+            ("web-1", at, 9)
+        );
+        for wrong in ["", "3-17", "3 9", "3-17 x", "3-17 9 9"] {
+            assert_eq!(Present::parse("web-1", wrong), None, "{wrong}");
+        }
     }
 
     #[test]

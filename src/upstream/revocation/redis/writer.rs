@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::lane::{Lane, Wire};
+use super::outcome::{Order, OrderId, Outcome};
 use super::timing::{Mutant, Timing};
 use super::wire::{Ask, Cursor, Fault, Look, Millis, Position, Reply};
 use crate::revocation::Record;
@@ -12,24 +13,14 @@ use std::collections::{BTreeMap, VecDeque};
 /// Most records that wait for one log. Beyond it the log is compared as a whole once it answers again.
 const QUEUE_RECORDS_MAX: usize = 65_536;
 
-/// An order, by a number of the caller's.
-pub(crate) type OrderId = u64;
-
-/// What became of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Enough logs have confirmed it; otherwise it is kept here and goes on.
-    pub is_accepted: bool,
-    /// Where each log has it, by the number of the log.
-    pub revision: Vec<(usize, Position)>,
-}
-
 /// What the writer wants done.
 #[derive(Debug)]
 pub(crate) enum Deed {
     /// For this log.
     Wire(usize, Wire),
     Answer(OrderId, Outcome),
+    /// Accepted, and not known to be applied everywhere in time.
+    Late(OrderId, Outcome),
     /// More waits for this log than is kept: compare all of it.
     Overflowed(usize),
 }
@@ -40,14 +31,6 @@ pub(crate) struct Writer {
     quorum: usize,
     logs: Vec<Log>,
     orders: BTreeMap<OrderId, Order>,
-}
-
-#[derive(Debug)]
-struct Order {
-    records: usize,
-    /// For each log, how many records it has confirmed and where the last of them is.
-    confirmed: Vec<(usize, Position)>,
-    answer_by: Option<Millis>,
 }
 
 #[derive(Debug)]
@@ -97,12 +80,20 @@ impl Writer {
     }
 
     /// The order is safe on this host's disk: take it to the logs.
-    pub(crate) fn submit(&mut self, id: OrderId, records: &[Record], now: Millis) -> Vec<Deed> {
+    pub(crate) fn submit(
+        &mut self,
+        id: OrderId,
+        records: &[Record],
+        is_awaited: bool,
+        now: Millis,
+    ) -> Vec<Deed> {
         let mut deeds = Vec::new();
         let order = Order {
             records: records.len(),
             confirmed: vec![(0, Position::default()); self.logs.len()],
             answer_by: Some(now + self.timing.accept_ms),
+            is_awaited,
+            accepted_at: None,
         };
         self.orders.insert(id, order);
         for number in 0..self.logs.len() {
@@ -201,7 +192,10 @@ impl Writer {
         let mut deeds = Vec::new();
         for (id, order) in &mut self.orders {
             if order.answer_by.take_if(|by| *by <= now).is_some() {
-                deeds.push(Deed::Answer(*id, order.outcome(false)));
+                deeds.push(match order.accepted_at {
+                    Some(_) => Deed::Late(*id, order.outcome(true)),
+                    None => Deed::Answer(*id, order.outcome(false)),
+                });
             }
         }
         for number in 0..self.logs.len() {
@@ -219,6 +213,28 @@ impl Writer {
             .filter(|log| log.lane.is_idle() && !log.queue.is_empty())
             .map(|log| log.retry_at);
         answers.chain(retries).min().unwrap_or(Millis::MAX)
+    }
+
+    /// Orders that are accepted and wait for every daemon: where the logs have them, and since when.
+    pub(crate) fn awaiting(
+        &self,
+    ) -> impl Iterator<Item = (OrderId, Vec<(usize, Position)>, Millis)> {
+        self.orders.iter().filter_map(|(id, order)| {
+            let since = order.accepted_at.filter(|_| order.answer_by.is_some())?;
+            Some((*id, order.outcome(true).revision, since))
+        })
+    }
+
+    /// Every daemon has applied it.
+    pub(crate) fn applied(&mut self, id: OrderId) -> Option<Deed> {
+        let order = self.orders.get_mut(&id)?;
+        order.answer_by.take()?;
+        let outcome = Outcome {
+            is_applied: true,
+            ..order.outcome(true)
+        };
+        self.forget();
+        Some(Deed::Answer(id, outcome))
     }
 
     /// Records that wait for a log, or have not been seen there.
@@ -272,11 +288,17 @@ impl Writer {
         let many = log.queue.len().min(super::WRITE_RECORDS_MAX);
         let batch: Vec<_> = log.queue.drain(..many).collect();
         let records = batch.iter().map(|(_, record)| *record).collect();
+        let is_awaited = batch.iter().any(|(id, _)| {
+            let order = id.and_then(|id| self.orders.get(&id));
+            order.is_some_and(|order| order.is_awaited)
+        });
         log.phase = Phase::Writing(batch);
-        vec![Deed::Wire(
-            number,
-            log.lane.ask(Ask::Write { epoch, records }, now),
-        )]
+        let ask = Ask::Write {
+            epoch,
+            records,
+            is_awaited,
+        };
+        vec![Deed::Wire(number, log.lane.ask(ask, now))]
     }
 
     fn written(
@@ -312,8 +334,15 @@ impl Writer {
             } else {
                 self.quorum
             };
-            if order.confirmations() >= quorum && order.answer_by.take().is_some() {
+            if order.confirmations() < quorum || order.answer_by.is_none() {
+                continue;
+            }
+            if !order.is_awaited {
+                order.answer_by = None;
                 deeds.push(Deed::Answer(id, order.outcome(true)));
+            } else if order.accepted_at.is_none() {
+                order.accepted_at = Some(now);
+                order.answer_by = Some(now + self.timing.applied_ms);
             }
         }
         self.forget();
@@ -324,22 +353,6 @@ impl Writer {
     /// Drops the orders that have been answered: their records go on by themselves.
     fn forget(&mut self) {
         self.orders.retain(|_, order| order.answer_by.is_some());
-    }
-}
-
-impl Order {
-    fn confirmations(&self) -> usize {
-        let is_whole = |(records, _): &&(usize, Position)| *records >= self.records;
-        self.confirmed.iter().filter(is_whole).count()
-    }
-
-    fn outcome(&self, is_accepted: bool) -> Outcome {
-        let whole = self.confirmed.iter().enumerate();
-        let whole = whole.filter(|(_, (records, _))| *records >= self.records);
-        Outcome {
-            is_accepted,
-            revision: whole.map(|(log, (_, last))| (log, *last)).collect(),
-        }
     }
 }
 

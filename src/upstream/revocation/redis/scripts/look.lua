@@ -4,7 +4,7 @@ if ARGV[1] then
     local there = redis.call('XRANGE', log, ARGV[1], ARGV[1])[1]
     if there then
         for i = 1, #there[2], 2 do
-            if there[2][i] == 'chain' then answer[8] = there[2][i + 1] end
+            if there[2][i] == 'chain' then answer[9] = there[2][i + 1] end
         end
     end
 end

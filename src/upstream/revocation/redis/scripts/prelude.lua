@@ -1,15 +1,17 @@
--- Common to all scripts; the script's own text follows. Keys, in this order: state, until, before, log, wake.
+-- Common to all scripts; the script's own text follows. Keys, in this order: state, until, before, log, wake; and hosts,
+-- which only daemons need.
 local state, untils, befores, log, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local EVERY = 4294967295
 
 local info = redis.call('INFO', 'replication')
 local server = string.match(info, 'master_replid:(%x+)')
 
-local known = redis.call('HMGET', state, 'epoch', 'sequence', 'chain', 'history')
+local known = redis.call('HMGET', state, 'epoch', 'sequence', 'chain', 'history', 'awaited')
 local epoch = tonumber(known[1] or '0')
 local sequence = tonumber(known[2] or '-1')
 local chain = known[3] or string.rep('0', 40)
 local history = known[4] or ''
+local awaited = known[5] or '0-0'
 
 -- The newest id that the stream has ever given out.
 local top_epoch, top_sequence = 0, -1
@@ -53,7 +55,8 @@ local function open(wanted)
 end
 
 local function describe()
-    return { epoch, sequence, chain, history, server, string.match(info, 'role:(%a+)'), intact and 1 or 0 }
+    local role = string.match(info, 'role:(%a+)')
+    return { epoch, sequence, chain, history, server, role, intact and 1 or 0, awaited }
 end
 
 -- Redis' clock may be wrong, and so may the caller's: nothing is taken for expired unless both say so.

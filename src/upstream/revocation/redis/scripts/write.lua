@@ -1,5 +1,6 @@
 -- write epoch which now keep record...: revokes. Epoch `*` takes the one that is, and begins another where
--- history has changed; a number is a fence. `which` is `always`, or `lacking` for what is not held yet.
+-- history has changed; a number is a fence. `which` is `always`, `lacking` for what is not held yet, or `awaited` where
+-- the caller waits until every daemon notes that it has applied this.
 -- `now` is the caller's clock in seconds, `keep` about how many entries the log holds.
 local MARGIN_SECONDS = 3600
 local which, keep = ARGV[2], tonumber(ARGV[4])
@@ -38,4 +39,5 @@ for i = 5, #ARGV do
 end
 -- Also where nothing was appended: WAIT vouches only for a connection that has written.
 remember()
+if which == 'awaited' then redis.call('HSET', state, 'awaited', epoch .. '-' .. sequence) end
 return { epoch, first, sequence, chain, dropped }

@@ -1,8 +1,8 @@
 //! What a daemon knows, and whether it may say what it says.
 
 use super::super::core::Known;
-use super::super::reader::LogState;
-use super::super::writer::{OrderId, Outcome};
+use super::super::outcome::{OrderId, Outcome};
+use super::super::state::LogState;
 use super::MAX_LAG_MS;
 use super::world::World;
 use crate::revocation::{Record, RecordKey};
@@ -73,11 +73,31 @@ impl World {
         let (_, record, is_answered) = self.orders.get_mut(&id).expect("an answer to an order");
         assert!(!*is_answered, "I4: answered twice");
         *is_answered = true;
+        let record = *record;
+        if outcome.is_applied {
+            self.applied += 1;
+            self.check_applied(&record);
+        }
         if outcome.is_accepted {
-            let record = *record;
             self.accepted.push((self.now, record));
         } else {
             self.pending += 1;
+        }
+    }
+
+    /// W6: whoever is live knows an order that is called applied, and whoever becomes live comes to know it before.
+    fn check_applied(&self, record: &Record) {
+        for (number, daemon) in self.daemons.iter().enumerate() {
+            let state = daemon.core.standing(self.clock(number)).state;
+            if !daemon.is_up || state != LogState::Live {
+                continue;
+            }
+            let known = daemon.known.0.get(&record.key);
+            assert!(
+                known.is_some_and(|times| times.0 >= record.before && times.1 >= record.until),
+                "W6 at {}: {record} is called applied, and daemon {number} is live without it",
+                self.now
+            );
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::super::READ_ENTRIES_MAX;
 use super::super::lane::Jitter;
-use super::super::wire::{Ask, Content, Cursor, Entry, Fault, Look, Mark, Millis, Position, Reply};
+use super::super::wire::{
+    Ask, Content, Cursor, Entry, Fault, Look, Mark, Millis, Position, Present, Reply,
+};
 use crate::revocation::{Record, RecordKey};
 use std::collections::BTreeMap;
 
@@ -16,6 +18,9 @@ pub(super) struct Store {
     /// The newest id that the stream has given out.
     top: Position,
     beat_at: Millis,
+    awaited: Position,
+    /// Notes of daemons.
+    hosts: BTreeMap<String, (Position, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,7 +48,7 @@ pub(super) struct Server {
 pub(super) enum Response {
     Now(Result<Reply, Fault>),
     /// Once something comes after this position, or the time is up.
-    Block(Position),
+    Block(Position, bool),
     /// Once the replica has confirmed so many writes.
     Durable(u64, Position),
 }
@@ -83,6 +88,7 @@ impl Server {
     pub(super) fn answer(
         &mut self,
         ask: &Ask,
+        host: &str,
         replicas: u64,
         beat_ms: Millis,
         now: Millis,
@@ -124,19 +130,36 @@ impl Server {
                     unreadable: 0,
                 }
             }
-            Ask::Read { after, block_ms } => match self.read(*after) {
-                entries if entries.is_empty() && *block_ms > 0 => return Response::Block(*after),
-                entries => Reply::Entries {
-                    entries,
-                    look: self.look(None),
-                },
-            },
-            Ask::Write { epoch, records } => {
+            Ask::Read {
+                after,
+                block_ms,
+                note,
+            } => {
+                let is_noted = note.is_some_and(|count| self.note(host, *after, count));
+                match self.read(*after) {
+                    entries if entries.is_empty() && *block_ms > 0 => {
+                        return Response::Block(*after, is_noted);
+                    }
+                    entries => Reply::Entries {
+                        entries,
+                        look: self.look(None),
+                        is_noted,
+                    },
+                }
+            }
+            Ask::Write {
+                epoch,
+                records,
+                is_awaited,
+            } => {
                 if !self.is_intact() || self.store.head.at.epoch != *epoch {
                     return Response::Now(Err(Fault::Fenced));
                 }
                 for record in records {
                     self.put(record, true);
+                }
+                if *is_awaited {
+                    self.store.awaited = self.store.head.at;
                 }
                 self.writes += 1;
                 if replicas > 0 {
@@ -175,8 +198,35 @@ impl Server {
                 }
                 Reply::Done
             }
-            Ask::Prune => Reply::Done,
+            Ask::Prune => Reply::Pruned { is_all: true },
+            Ask::Call { epoch, outdated } => {
+                if !self.is_intact() || self.store.head.at.epoch != *epoch {
+                    return Response::Now(Err(Fault::Fenced));
+                }
+                let hosts = &mut self.store.hosts;
+                hosts.retain(|host, (at, count)| {
+                    let is_it =
+                        |old: &&Present| old.host == *host && (old.at, old.count) == (*at, *count);
+                    !outdated.iter().any(|old| is_it(&old))
+                });
+                let note = |(host, (at, count)): (&String, &(Position, u64))| Present {
+                    host: host.clone(),
+                    at: *at,
+                    count: *count,
+                };
+                Reply::Called(hosts.iter().map(note).collect())
+            }
         }))
+    }
+
+    /// Whether it takes one: only a primary does, and one that takes writes.
+    fn note(&mut self, host: &str, at: Position, count: u64) -> bool {
+        let takes_writes = self.is_primary && self.refusal.is_none();
+        if takes_writes {
+            self.store.hosts.insert(host.to_owned(), (at, count));
+            self.writes += 1;
+        }
+        takes_writes
     }
 
     pub(super) fn look(&self, at: Option<Position>) -> Look {
@@ -186,6 +236,7 @@ impl Server {
             server: self.replid,
             is_primary: self.is_primary,
             is_intact: self.is_intact(),
+            awaited: self.store.awaited,
             there: at.and_then(entry).map(|entry| entry.cursor.chain),
         }
     }

@@ -1,42 +1,33 @@
 //! Daemons, logs and the network between them, in one thread on one invented clock. A seed decides everything.
 
 use super::super::core::{Core, Effect, Known, LaneName};
+use super::super::keeper::Place;
 use super::super::lane::{Jitter, Wire};
+use super::super::outcome::OrderId;
 use super::super::timing::Timing;
-use super::super::wire::{Ask, Cursor, Fault, Millis, Reply};
-use super::super::writer::OrderId;
+use super::super::wire::{Ask, Millis};
 use super::Scenario;
 use super::judge::Memory;
-use super::server::{Response, Server};
+use super::network::{ANSWER_MS, Call, Event, Link, Waiting};
+use super::server::Server;
 use crate::revocation::Record;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The driver gives up on an answer this long after it should have come, and on a connection.
-const ANSWER_MS: Millis = 400;
 
 pub(super) struct Daemon {
     pub(super) core: Core,
     pub(super) known: Memory,
     /// What survives a crash.
-    disk: (Memory, Vec<Option<Cursor>>),
+    disk: (Memory, Vec<Place>),
     pub(super) is_up: bool,
-    paused_until: Millis,
+    pub(super) paused_until: Millis,
     /// Its clock at time 0: time since boot is another on each host.
     pub(super) booted: Millis,
     /// Connections of earlier lives have lower numbers.
-    born: u64,
-    links: BTreeMap<(usize, LaneName), Link>,
-    wake_at: Millis,
+    pub(super) born: u64,
+    pub(super) links: BTreeMap<(usize, LaneName), Link>,
+    pub(super) wake_at: Millis,
     /// Orders that have been checked to be known.
     pub(super) checked: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Link {
-    id: u64,
-    server: usize,
-    is_open: bool,
-    waits_for: Option<u64>,
 }
 
 pub(super) struct Log {
@@ -45,31 +36,6 @@ pub(super) struct Log {
     pub(super) directory: Vec<usize>,
     /// Whether the replica hears of the primary.
     pub(super) is_linked: bool,
-}
-
-#[derive(Clone)]
-struct Call {
-    daemon: usize,
-    log: usize,
-    lane: LaneName,
-    link: u64,
-    server: usize,
-    ticket: u64,
-}
-
-enum Event {
-    Connect(Call),
-    Arrive(Call, Ask),
-    Reply(Call, Result<Reply, Fault>),
-    GiveUp(Call),
-    Tick(usize),
-    Replicate(usize),
-}
-
-struct Waiting {
-    call: Call,
-    until: Millis,
-    response: Response,
 }
 
 pub(super) struct World {
@@ -81,15 +47,16 @@ pub(super) struct World {
     pub(super) logs: Vec<Log>,
     /// Which daemon cannot reach which server of which log.
     pub(super) cuts: BTreeSet<(usize, usize, usize)>,
-    events: BTreeMap<(Millis, u64), Event>,
-    waiting: Vec<Waiting>,
-    serial: u64,
+    pub(super) events: BTreeMap<(Millis, u64), Event>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) serial: u64,
     /// All that was ever ordered.
     pub(super) ordered: Memory,
     /// With who took it, and whether it has been answered.
     pub(super) orders: BTreeMap<OrderId, (usize, Record, bool)>,
     pub(super) accepted: Vec<(Millis, Record)>,
     pub(super) pending: usize,
+    pub(super) applied: usize,
     /// Whether to tell what happens.
     pub(super) is_told: bool,
 }
@@ -119,14 +86,22 @@ impl World {
             orders: BTreeMap::new(),
             accepted: Vec::new(),
             pending: 0,
+            applied: 0,
             is_told: false,
             random,
         };
         for _ in 0..scenario.daemons {
             let booted = world.random.next() % 1_000_000;
-            let none = vec![None; scenario.logs];
+            let none = vec![Place::default(); scenario.logs];
             world.daemons.push(Daemon {
-                core: Core::new(timing, &none, scenario.quorum, world.random.next(), booted),
+                core: Core::new(
+                    timing,
+                    &none,
+                    scenario.quorum,
+                    "none".into(),
+                    world.random.next(),
+                    booted,
+                ),
                 known: Memory::default(),
                 disk: (Memory::default(), none),
                 is_up: false,
@@ -175,10 +150,17 @@ impl World {
         let now = self.clock(daemon);
         self.ordered.learn(&[record]);
         self.orders.insert(id, (daemon, record, false));
+        // Most are answered when they are accepted, which is what most of the invariants are about.
+        let is_awaited = self.random.next().is_multiple_of(4);
         let at = &mut self.daemons[daemon];
         at.disk.0.learn(&[record]);
+        // What is on the disk now may not have come to the logs when it is read again.
+        at.disk
+            .1
+            .iter_mut()
+            .for_each(|place| place.is_settled = false);
         at.known.learn(&[record]);
-        let effects = at.core.submit(id, &[record], now);
+        let effects = at.core.submit(id, &[record], is_awaited, now);
         self.take(daemon, effects);
     }
 
@@ -198,14 +180,25 @@ impl World {
         at.known = at.disk.0.clone();
         at.checked = 0;
         at.wake_at = Millis::MAX;
-        at.core = Core::new(self.timing, &at.disk.1, self.scenario.quorum, seed, now);
+        let host = format!("{daemon}/{}", at.born);
+        at.core = Core::new(
+            self.timing,
+            &at.disk.1,
+            self.scenario.quorum,
+            host.into(),
+            seed,
+            now,
+        );
         let effects = at.core.start(&mut at.known, now);
         self.take(daemon, effects);
     }
 
     /// Loses what only its disk could have kept.
     pub(super) fn lose_disk(&mut self, daemon: usize) {
-        self.daemons[daemon].disk = (Memory::default(), vec![None; self.scenario.logs]);
+        self.daemons[daemon].disk = (
+            Memory::default(),
+            vec![Place::default(); self.scenario.logs],
+        );
     }
 
     pub(super) fn pause(&mut self, daemon: usize, ms: Millis) {
@@ -215,25 +208,7 @@ impl World {
     pub(super) fn persist(&mut self, daemon: usize) {
         let at = &mut self.daemons[daemon];
         if at.is_up {
-            at.disk = (at.known.clone(), at.core.cursors());
-        }
-    }
-
-    /// All connections to a server end.
-    pub(super) fn hang_up(&mut self, log: usize, server: usize) {
-        self.waiting
-            .retain(|waiting| (waiting.call.log, waiting.call.server) != (log, server));
-        for daemon in 0..self.daemons.len() {
-            let links: Vec<_> = self.daemons[daemon]
-                .links
-                .iter()
-                .map(|(key, link)| (*key, *link))
-                .collect();
-            for ((of, lane), link) in links {
-                if of == log && link.server == server && link.is_open {
-                    self.drop_link(daemon, log, lane);
-                }
-            }
+            at.disk = (at.known.clone(), at.core.places());
         }
     }
 
@@ -241,185 +216,7 @@ impl World {
         self.daemons[daemon].is_up && self.daemons[daemon].paused_until <= self.now
     }
 
-    /// A server's blocked readers learn of what has come.
-    pub(super) fn wake_readers(&mut self, log: usize) {
-        let mut due = Vec::new();
-        let servers = &self.logs[log].servers;
-        let now = self.now;
-        self.waiting.retain(|waiting| {
-            if waiting.call.log != log {
-                return true;
-            }
-            let server = &servers[waiting.call.server];
-            let reply = match &waiting.response {
-                Response::Block(after) => {
-                    let entries = server.read(*after);
-                    (!entries.is_empty() || waiting.until <= now).then(|| Reply::Entries {
-                        entries,
-                        look: server.look(None),
-                    })
-                }
-                Response::Durable(writes, last) => {
-                    let is_durable = server.confirmed >= *writes;
-                    (is_durable || waiting.until <= now).then_some(Reply::Written {
-                        last: *last,
-                        is_durable,
-                    })
-                }
-                Response::Now(_) => None,
-            };
-            let Some(reply) = reply else { return true };
-            due.push((waiting.call.clone(), reply));
-            false
-        });
-        for (call, reply) in due {
-            self.send_back(call, Ok(reply));
-        }
-    }
-
-    fn happen(&mut self, event: Event) {
-        if let Event::Arrive(call, ask) = &event {
-            let to = (call.daemon, call.log, call.server, call.lane);
-            self.say(|| format!("{to:?} {ask:?}"));
-        }
-        if let Event::Reply(call, reply) = &event {
-            let to = (call.daemon, call.log, call.server, call.lane);
-            self.say(|| format!("{to:?} answered {reply:?}"));
-        }
-        match event {
-            Event::Connect(call) => {
-                if self.defer(call.daemon, || Event::Connect(call.clone()))
-                    || !self.is_current(&call)
-                {
-                    return;
-                }
-                let is_there = self.logs[call.log].servers[call.server].is_up;
-                if !is_there || self.is_cut(&call) {
-                    return self.drop_link(call.daemon, call.log, call.lane);
-                }
-                let now = self.clock(call.daemon);
-                let at = &mut self.daemons[call.daemon];
-                if let Some(link) = at.links.get_mut(&(call.log, call.lane)) {
-                    link.is_open = true;
-                }
-                let effects = at.core.connected(call.log, call.lane, &mut at.known, now);
-                self.take(call.daemon, effects);
-            }
-            Event::Arrive(call, ask) => self.arrive(call, &ask),
-            Event::Reply(call, reply) => {
-                if self.defer(call.daemon, || Event::Reply(call.clone(), reply.clone()))
-                    || !self.daemons[call.daemon].is_up
-                    || call.link < self.daemons[call.daemon].born
-                    || (self.is_current(&call) && self.is_cut(&call))
-                {
-                    return;
-                }
-                let now = self.clock(call.daemon);
-                let at = &mut self.daemons[call.daemon];
-                // An answer of another connection, or the same one again, goes to the machine too: it must know.
-                if let Some(link) = at.links.get_mut(&(call.log, call.lane)) {
-                    link.waits_for
-                        .take_if(|ticket| link.id == call.link && *ticket == call.ticket);
-                }
-                let effects =
-                    at.core
-                        .answered(call.log, call.lane, call.ticket, reply, &mut at.known, now);
-                self.take(call.daemon, effects);
-            }
-            Event::GiveUp(call) => {
-                if self.defer(call.daemon, || Event::GiveUp(call.clone()))
-                    || !self.is_current(&call)
-                {
-                    return;
-                }
-                let link = self.daemons[call.daemon].links.get(&(call.log, call.lane));
-                if link.is_some_and(|link| link.waits_for == Some(call.ticket)) {
-                    self.drop_link(call.daemon, call.log, call.lane);
-                }
-            }
-            Event::Tick(daemon) => {
-                if self.defer(daemon, || Event::Tick(daemon)) || !self.daemons[daemon].is_up {
-                    return;
-                }
-                // One that has been put forward comes to nothing.
-                if self.now < self.daemons[daemon].wake_at {
-                    return;
-                }
-                self.daemons[daemon].wake_at = Millis::MAX;
-                let now = self.clock(daemon);
-                let effects = self.daemons[daemon].core.tick(now);
-                self.take(daemon, effects);
-            }
-            Event::Replicate(log) => self.replicate(log),
-        }
-    }
-
-    fn arrive(&mut self, call: Call, ask: &Ask) {
-        let server = &mut self.logs[call.log].servers[call.server];
-        if !server.is_up || self.cuts.contains(&(call.daemon, call.log, call.server)) {
-            return;
-        }
-        let block_ms = match ask {
-            Ask::Read { block_ms, .. } => *block_ms,
-            _ => ANSWER_MS / 4,
-        };
-        match server.answer(
-            ask,
-            self.scenario.replicas as u64,
-            self.timing.beat_ms,
-            self.now,
-        ) {
-            Response::Now(reply) => self.send_back(call.clone(), reply),
-            response => {
-                let until = self.now + block_ms;
-                self.waiting.push(Waiting {
-                    call: call.clone(),
-                    until,
-                    response,
-                });
-                self.at(block_ms, Event::Replicate(usize::MAX - call.log));
-            }
-        }
-        self.wake_readers(call.log);
-    }
-
-    /// One step of replication: what was sent last time has arrived, and what is new is sent.
-    fn replicate(&mut self, number: usize) {
-        if number >= self.logs.len() {
-            return self.wake_readers(usize::MAX - number);
-        }
-        let pause = 1 + self.random.next() % 20;
-        let log = &mut self.logs[number];
-        if log.servers.len() < 2 {
-            return;
-        }
-        let primary = log
-            .servers
-            .iter()
-            .position(|server| server.is_primary && server.is_up);
-        if let Some(primary) = primary.filter(|_| log.is_linked) {
-            let replica = 1 - primary;
-            let (replid, sent) = (
-                log.servers[primary].replid,
-                log.servers[primary].sent.take(),
-            );
-            if log.servers[replica].is_up && !log.servers[replica].is_primary {
-                if let Some((writes, store)) = sent {
-                    log.servers[replica].copy(store, replid);
-                    log.servers[primary].confirmed = writes;
-                }
-                let server = &mut log.servers[primary];
-                server.heard_at = self.now;
-                if server.confirmed < server.writes || server.writes == 0 {
-                    server.sent = Some((server.writes, server.store.clone()));
-                }
-            }
-        }
-        self.at(pause, Event::Replicate(number));
-        self.wake_readers(number);
-    }
-
-    fn take(&mut self, daemon: usize, effects: Vec<Effect>) {
+    pub(super) fn take(&mut self, daemon: usize, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Answer(id, outcome) => self.answered(id, &outcome),
@@ -482,54 +279,7 @@ impl World {
         self.check(daemon);
     }
 
-    fn send_back(&mut self, call: Call, reply: Result<Reply, Fault>) {
-        let delay = self.network() + self.logs[call.log].servers[call.server].delay;
-        // Late and twice: a ticket has to be good for one answer.
-        if self.random.next().is_multiple_of(64) {
-            let again = delay + self.random.next() % 2_000;
-            self.at(again, Event::Reply(call.clone(), reply.clone()));
-        }
-        self.at(delay, Event::Reply(call, reply));
-    }
-
-    fn drop_link(&mut self, daemon: usize, log: usize, lane: LaneName) {
-        self.daemons[daemon].links.remove(&(log, lane));
-        let effects = self.daemons[daemon].core.disconnected(log, lane);
-        self.take(daemon, effects);
-    }
-
-    fn defer(&mut self, daemon: usize, event: impl FnOnce() -> Event) -> bool {
-        let until = self.daemons[daemon].paused_until;
-        if until <= self.now {
-            return false;
-        }
-        self.at(until - self.now, event());
-        true
-    }
-
-    fn is_current(&self, call: &Call) -> bool {
-        let at = &self.daemons[call.daemon];
-        at.is_up
-            && at
-                .links
-                .get(&(call.log, call.lane))
-                .is_some_and(|link| link.id == call.link)
-    }
-
-    fn is_cut(&self, call: &Call) -> bool {
-        self.cuts.contains(&(call.daemon, call.log, call.server))
-    }
-
-    fn network(&mut self) -> Millis {
-        1 + self.random.next() % 4
-    }
-
     pub(super) fn clock(&self, daemon: usize) -> Millis {
         self.now + self.daemons[daemon].booted
-    }
-
-    fn at(&mut self, after: Millis, event: Event) {
-        self.serial += 1;
-        self.events.insert((self.now + after, self.serial), event);
     }
 }

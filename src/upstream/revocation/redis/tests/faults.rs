@@ -3,7 +3,7 @@
 
 use super::super::{Durability, LogOptions, LogState, Options};
 use super::host::{Host, Memory, record};
-use super::server::{RedisServer, cli};
+use super::server::{RedisServer, cli, free_port};
 use crate::revocation::Record;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,7 +108,10 @@ fn three(servers: &[RedisServer; 3]) -> Options {
 }
 
 /// Runs a fault on one log while two hosts follow it and one of them orders.
-async fn with_one_log(arguments: &[&str], fault: impl AsyncFnOnce(&mut RedisServer, &Host)) {
+pub(super) async fn with_one_log(
+    arguments: &[&str],
+    fault: impl AsyncFnOnce(&mut RedisServer, &Host),
+) {
     let mut server = RedisServer::start(arguments);
     let options = Options::one(server.address());
     let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));
@@ -368,8 +371,7 @@ async fn failover_to_a_replica() {
     let mut primary = RedisServer::start(&[]);
     let replica = RedisServer::start(&[]);
     // Replication over a loopback port of its own; clients go by a link that a failover moves.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let port = port.expect("a port").port().to_string();
+    let port = free_port().to_string();
     primary.cli(&["CONFIG", "SET", "port", &port]);
     replica.cli(&["REPLICAOF", "127.0.0.1", &port]);
     let link = folder.path().join("redis.sock");
@@ -399,8 +401,7 @@ async fn failover_to_a_replica() {
     let mut accepted = load.stop().await;
     accepted.push(first);
     let second = RedisServer::start(&[]);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let port = port.expect("a port").port().to_string();
+    let port = free_port().to_string();
     replica.cli(&["CONFIG", "SET", "port", &port]);
     second.cli(&["REPLICAOF", "127.0.0.1", &port]);
     all_have(&options, &[&busy, &other], &accepted).await;

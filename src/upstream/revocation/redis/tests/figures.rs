@@ -4,6 +4,7 @@ use super::super::Options;
 use super::host::{Host, record};
 use super::server::RedisServer;
 use crate::clock::since_boot;
+use crate::revocation::Wait;
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use std::time::Duration;
@@ -39,7 +40,7 @@ async fn order_to_applied_beside_bare_redis() {
     for number in 0..orders {
         let order = record(number);
         let given_at = since_boot();
-        let order_given = giver.logs.submit(vec![order]);
+        let order_given = giver.logs.submit(vec![order], Wait::Accepted);
         let known = async {
             loop {
                 let told = taker.known.1.notified();

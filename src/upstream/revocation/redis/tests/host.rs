@@ -2,7 +2,7 @@
 
 use super::super::{Known, LogState, Logs, Options, Outcome, Remembered, View};
 use crate::clock::{Clock, since_boot};
-use crate::revocation::{Member, Members, Record, RecordKey, TenantTag};
+use crate::revocation::{Member, Members, Record, RecordKey, TenantTag, Wait};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -61,14 +61,22 @@ impl Host {
         known: Memory,
         remembered: &HashMap<String, Remembered>,
     ) -> Self {
-        let clock = Clock::system();
-        let logs = Logs::start(
-            options,
-            known.clone(),
-            remembered,
-            &clock,
-            &Handle::current(),
-        );
+        Self::begin(options, known, remembered, &Clock::system())
+    }
+
+    /// With a clock of its own.
+    pub(super) fn start_at(options: &Options, known: Memory, clock: &Clock) -> Self {
+        Self::begin(options, known, &HashMap::new(), clock)
+    }
+
+    fn begin(
+        options: &Options,
+        known: Memory,
+        remembered: &HashMap<String, Remembered>,
+        clock: &Clock,
+    ) -> Self {
+        let handle = Handle::current();
+        let logs = Logs::start(options, known.clone(), remembered, clock, &handle);
         Self {
             logs: logs.expect("addresses"),
             known,
@@ -76,12 +84,14 @@ impl Host {
     }
 
     pub(super) async fn order(&self, number: u32) -> (Record, Outcome) {
+        self.order_and_wait(number, Wait::Accepted).await
+    }
+
+    pub(super) async fn order_and_wait(&self, number: u32, wait: Wait) -> (Record, Outcome) {
         let record = record(number);
         self.known.clone().learn(&[record]);
-        (
-            record,
-            self.logs.submit(vec![record]).await.expect("it runs"),
-        )
+        let outcome = self.logs.submit(vec![record], wait).await;
+        (record, outcome.expect("it runs"))
     }
 
     /// Orders until one is accepted; a server that is gone takes none.

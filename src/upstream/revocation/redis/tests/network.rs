@@ -7,6 +7,7 @@ use super::super::{Address, Durability, LogState, Options};
 use super::faults::{Load, all_have};
 use super::host::Host;
 use super::server::RedisServer;
+use crate::revocation::Wait;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,6 +52,8 @@ impl Network {
         for side in [0, 1] {
             let address = format!("{}/24", network.address(side));
             assert!(network.ip(side, &["addr", "add", &address, "dev", &ends[side]]));
+            // Two servers of one side reach each other whatever becomes of the cable.
+            assert!(network.ip(side, &["link", "set", "lo", "up"]));
         }
         network.plug(true);
         Some(network)
@@ -70,15 +73,12 @@ impl Network {
 
     /// A server on one side, which is also reached by its Unix socket, whatever becomes of the cable.
     fn server(&self, side: usize) -> RedisServer {
+        self.server_at(side, "6379")
+    }
+
+    fn server_at(&self, side: usize, port: &str) -> RedisServer {
         let address = self.address(side);
-        let arguments = [
-            "--port",
-            "6379",
-            "--bind",
-            &address,
-            "--protected-mode",
-            "no",
-        ];
+        let arguments = ["--port", port, "--bind", &address, "--protected-mode", "no"];
         let prefix: Vec<_> = match &self.sides[side] {
             Some(side) => vec!["ip", "netns", "exec", side],
             None => Vec::new(),
@@ -198,6 +198,78 @@ async fn a_primary_that_is_cut_off_is_not_believed() {
     network.plug(true);
     host.until_live().await;
     host.order_until_accepted(2).await;
+}
+
+/// Two primaries at once, each with hosts that reach only that one.
+#[tokio::test]
+async fn an_old_primary_goes_on_answering_beside_a_promoted_one() {
+    let Some(network) = Network::new(false) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = network.server(0);
+    let [new, replica] = ["6379", "6380"].map(|port| network.server_at(1, port));
+    new.cli(&["REPLICAOF", &network.address(0), "6379"]);
+    replica.cli(&["REPLICAOF", &network.address(1), "6379"]);
+    let options = |name: &str| {
+        let link = folder.path().join(name);
+        let address = Address::parse(&format!("redis+unix://{}", link.display()));
+        let mut options = Options::one(address.expect("an address"));
+        options.logs[0].durability = Durability::Replicas(1);
+        options
+    };
+    let point = |name: &str, server: &RedisServer| {
+        let link = folder.path().join(name);
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(server.socket(), link).expect("a link");
+    };
+    for name in ["near", "away"] {
+        point(name, &old);
+    }
+    let (near, away) = (Host::start(&options("near")), Host::start(&options("away")));
+    let away = Arc::new(away);
+    near.until_live().await;
+    away.until_live().await;
+    let mut accepted = vec![away.order_until_accepted(1).await];
+    let epoch = away.view().logs[0].cursor.at.expect("a cursor").0;
+
+    network.plug(false);
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    point("away", &new);
+    old.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    away.until("in a new epoch", |view| {
+        view.logs[0].cursor.at.is_some_and(|at| at.0 > epoch)
+    })
+    .await;
+    let load = Load::start(&away);
+    // Whoever follows the old one does not learn of these: it must not be live when they are called applied.
+    let mut applied = None;
+    for number in 10..20 {
+        let (record, outcome) = away.order_and_wait(number, Wait::Applied).await;
+        if outcome.is_applied {
+            assert_ne!(near.view().standing.state, LogState::Live);
+            applied = Some(record);
+            break;
+        }
+    }
+    let applied = applied.unwrap_or_else(|| panic!("never applied: {:?}", away.view()));
+    accepted.push(applied);
+    near.until("suspect", |view| view.standing.state == LogState::Suspect)
+        .await;
+    assert!(old.cli(&["PING"]).contains("PONG"), "it goes on answering");
+    assert!(!near.order(2).await.1.is_accepted);
+    let cut_off = load.stop().await;
+    assert!(!cut_off.is_empty());
+    assert!(cut_off.iter().all(|record| !near.known.has(record)));
+    accepted.extend(cut_off);
+
+    old.cli(&["REPLICAOF", &network.address(1), "6379"]);
+    network.plug(true);
+    point("near", &new);
+    old.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    // What only the old one was given is not lost either: it is on the disk of who gave it.
+    accepted.push(super::host::record(2));
+    all_have(&options("near"), &[&near, &away], &accepted).await;
 }
 
 #[tokio::test]

@@ -11,30 +11,30 @@ use std::process::Command;
 /// The clock that the caller claims to have.
 const NOW: i64 = 1_900_000_000;
 
-struct Bench {
-    redis: RedisServer,
+pub(super) struct Bench {
+    pub(super) redis: RedisServer,
     connection: Connection,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let redis = RedisServer::start(&[]);
         let connection = connect(&redis, Durability::Memory).await;
         Self { redis, connection }
     }
 
-    async fn ask(&mut self, ask: Ask) -> Result<Reply, Fault> {
+    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Reply, Fault> {
         self.connection.ask(&ask, NOW).await
     }
 
-    async fn look(&mut self) -> Look {
+    pub(super) async fn look(&mut self) -> Look {
         match self.ask(Ask::Look { at: None }).await {
             Ok(Reply::Look(look)) => look,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn open(&mut self, epoch: u64) -> Look {
+    pub(super) async fn open(&mut self, epoch: u64) -> Look {
         let server = self.look().await.server;
         match self.ask(Ask::Open { epoch, server }).await {
             Ok(Reply::Look(look)) => look,
@@ -42,13 +42,25 @@ impl Bench {
         }
     }
 
-    async fn write(&mut self, epoch: u64, records: Vec<Record>) -> Result<Reply, Fault> {
-        self.ask(Ask::Write { epoch, records }).await
+    pub(super) async fn write(&mut self, epoch: u64, records: Vec<Record>) -> Result<Reply, Fault> {
+        self.ask(Ask::Write {
+            epoch,
+            records,
+            is_awaited: false,
+        })
+        .await
     }
 
     async fn entries(&mut self) -> Vec<Entry> {
         let after = Position::default();
-        match self.ask(Ask::Read { after, block_ms: 0 }).await {
+        match self
+            .ask(Ask::Read {
+                after,
+                block_ms: 0,
+                note: None,
+            })
+            .await
+        {
             Ok(Reply::Entries { entries, .. }) => entries,
             other => panic!("{other:?}"),
         }
@@ -78,7 +90,7 @@ impl Bench {
 async fn connect(redis: &RedisServer, durability: Durability) -> Connection {
     let mut options = Options::one(redis.address());
     options.logs[0].durability = durability;
-    let manner: Manner = options.manner(options.timing(), &options.logs[0]);
+    let manner: Manner = options.manner(options.timing(), &options.logs[0], "bench");
     let mut finder = redis.address().finder().expect("an address");
     Connection::open(&mut finder, manner)
         .await
@@ -250,6 +262,7 @@ async fn what_both_clocks_call_expired_is_dropped_and_pruned() {
             &Ask::Write {
                 epoch: 1,
                 records: vec![expired],
+                is_awaited: false,
             },
             631_152_000,
         )
@@ -296,6 +309,7 @@ async fn a_write_that_no_replica_has_is_not_durable() {
     let write = Ask::Write {
         epoch: 1,
         records: vec![record(1)],
+        is_awaited: false,
     };
     let Ok(Reply::Written { is_durable, .. }) = alone.ask(&write, NOW).await else {
         panic!("not written");

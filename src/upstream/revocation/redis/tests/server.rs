@@ -60,8 +60,13 @@ impl RedisServer {
     }
 
     pub(in crate::upstream::revocation) fn restart(&mut self) {
-        self.child = spawn(&self.folder, &self.prefix, &self.arguments);
+        self.begin();
         self.wait_until_ready();
+    }
+
+    /// Started again, and not waited for.
+    pub(in crate::upstream::revocation) fn begin(&mut self) {
+        self.child = spawn(&self.folder, &self.prefix, &self.arguments);
     }
 
     pub(in crate::upstream::revocation) fn stop(&self, is_stopped: bool) {
@@ -79,8 +84,8 @@ impl RedisServer {
         cli(&self.socket(), arguments)
     }
 
-    fn wait_until_ready(&self) {
-        for _ in 0..500 {
+    pub(in crate::upstream::revocation) fn wait_until_ready(&self) {
+        for _ in 0..1_500 {
             if self.socket().exists() && cli(&self.socket(), &["PING"]).contains("PONG") {
                 return;
             }
@@ -88,6 +93,12 @@ impl RedisServer {
         }
         panic!("redis-server does not answer");
     }
+}
+
+/// A port of loopback that nobody has at this moment.
+pub(in crate::upstream::revocation) fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    socket.local_addr().expect("an address").port()
 }
 
 impl Drop for RedisServer {
@@ -116,16 +127,9 @@ fn spawn(folder: &TempDir, prefix: &[String], arguments: &[String]) -> Child {
     Command::new(&words[0])
         .args(&words[1..])
         .current_dir(folder.path())
-        .args([
-            "--port",
-            "0",
-            "--unixsocket",
-            "redis.sock",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ])
+        .arg("--unixsocket")
+        .arg(folder.path().join("redis.sock"))
+        .args(["--port", "0", "--save", "", "--appendonly", "no"])
         .args([
             "--repl-diskless-sync-delay",
             "0",

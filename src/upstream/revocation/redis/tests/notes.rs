@@ -1,0 +1,89 @@
+//! Notes of who has applied what, and sweeps, on a real server.
+
+use super::super::Position;
+use super::super::wire::{Ask, Fault, Present, Reply};
+use super::host::record;
+use super::scripts::Bench;
+
+#[tokio::test]
+async fn notes_are_taken_told_and_swept() {
+    let mut bench = Bench::new().await;
+    bench.open(1).await;
+    let at = |sequence| Position { epoch: 1, sequence };
+    let note = |sequence, count| Ask::Read {
+        after: at(sequence),
+        block_ms: 0,
+        note: Some(count),
+    };
+    for count in [1, 2] {
+        let Ok(Reply::Entries { is_noted, .. }) = bench.ask(note(0, count)).await else {
+            panic!("no answer");
+        };
+        assert!(is_noted);
+    }
+    bench
+        .redis
+        .cli(&["HSET", "rev:{jotd}:hosts", "stranger", "hello"]);
+    let said = Present {
+        host: "bench".into(),
+        at: at(0),
+        count: 2,
+    };
+    let call = |outdated| Ask::Call { epoch: 1, outdated };
+    let called = Ok(Reply::Called(vec![said.clone()]));
+    assert_eq!(bench.ask(call(vec![])).await, called);
+    // It has said something else since: it lives.
+    let old = Present {
+        count: 1,
+        ..said.clone()
+    };
+    assert_eq!(bench.ask(call(vec![old])).await, called);
+    assert_eq!(bench.ask(call(vec![said])).await, Ok(Reply::Called(vec![])));
+    let elsewhere = Ask::Call {
+        epoch: 2,
+        outdated: vec![],
+    };
+    assert_eq!(bench.ask(elsewhere).await, Err(Fault::Fenced));
+
+    // A server that takes no writes takes no note, and is read all the same.
+    bench.redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let Ok(Reply::Entries {
+        entries, is_noted, ..
+    }) = bench.ask(note(0, 3)).await
+    else {
+        panic!("no answer");
+    };
+    assert_eq!((entries.len(), is_noted), (0, false));
+}
+
+#[tokio::test]
+async fn who_waits_for_everybody_says_so() {
+    let mut bench = Bench::new().await;
+    bench.open(1).await;
+    bench.write(1, vec![record(1)]).await.expect("written");
+    assert_eq!(bench.look().await.awaited, Position::default());
+    let write = Ask::Write {
+        epoch: 1,
+        records: vec![record(2)],
+        is_awaited: true,
+    };
+    let Ok(Reply::Written { last, .. }) = bench.ask(write).await else {
+        panic!("not written");
+    };
+    bench.write(1, vec![record(3)]).await.expect("written");
+    assert_eq!(bench.look().await.awaited, last);
+}
+
+#[tokio::test]
+async fn a_sweep_goes_on_until_all_is_swept() {
+    let mut bench = Bench::new().await;
+    bench.open(1).await;
+    // Enough for two sweeps, put there by hand: nothing that has expired is ever written.
+    let fill =
+        "for i = 1, 1500 do redis.call('ZADD', KEYS[1], 1000000000, string.format('%042x', i)) end";
+    bench.redis.cli(&["EVAL", fill, "1", "rev:{jotd}:until"]);
+    let pruned = |is_all| Ok(Reply::Pruned { is_all });
+    assert_eq!(bench.ask(Ask::Prune).await, pruned(false));
+    assert_eq!(bench.ask(Ask::Prune).await, pruned(true));
+    assert_eq!(bench.redis.cli(&["ZCARD", "rev:{jotd}:until"]).trim(), "0");
+}
