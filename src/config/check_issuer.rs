@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::check::{Checker, milliseconds, optional_texts, texts};
-use super::choice::{AnyOr, InlineJwks, Types};
+use super::choice::{AnyOr, InlineJwks, ReplayWord, Types};
 use super::fault::{Place, shown};
 use super::section::At;
 use super::setting::{FilePath, List, Text};
@@ -107,6 +107,7 @@ fn one(
             lifetime_seconds_max: raw.lifetime_seconds_max.as_ref().map(|max| max.value.0),
             age_seconds_max: raw.age_seconds_max.as_ref().map(|max| max.value.0),
             bound_tokens_as_bearer: raw.bound_tokens_as_bearer.value,
+            single_use: raw.replay.value == ReplayWord::SingleUse,
         },
         token_bytes_max: raw
             .token_bytes_max

@@ -256,6 +256,16 @@ words! {
     }
 }
 
+words! {
+    /// Whether a token may pass more than once.
+    ReplayWord {
+        /// As often as it is presented.
+        Allowed = "allowed",
+        /// Once.
+        SingleUse = "single-use",
+    }
+}
+
 impl From<Ceiling> for Tier {
     fn from(ceiling: Ceiling) -> Self {
         match ceiling {

@@ -60,6 +60,8 @@ pub struct Config {
     pub limits: transport::Limits,
     /// How long questions in flight may take to be answered once we stop.
     pub drain_patience: Duration,
+    /// Most single-use tokens of one tenant that are remembered.
+    pub single_use_tokens_max: usize,
     /// What is logged.
     pub log: Log,
     /// How tokens are revoked, where they can be.

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::choice::{
-    Address, AnyOr, Ceiling, CpuList, InlineJwks, LogFormat, LogLevel, StalenessWord, Types,
+    Address, AnyOr, Ceiling, CpuList, InlineJwks, LogFormat, LogLevel, ReplayWord, StalenessWord,
+    Types,
 };
 use super::section::section;
 use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
@@ -14,6 +15,7 @@ use crate::limits::{
     BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
     TOKEN_BYTES_DEFAULT, TOKEN_BYTES_MAX,
 };
+use crate::replay::TENANT_USES_DEFAULT;
 use crate::revocation::TENANT_RECORDS_DEFAULT;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -156,6 +158,9 @@ section! {
         default deadline_ms: Count<1, 60_000> = 1_000;
         /// Most work queued for one worker, in milliseconds of its time, before it answers `overloaded`.
         default queue_ms: Count<1, 10_000> = (QUEUE_COST_NS_DEFAULT / 1_000_000) as i64;
+        /// Most single-use tokens of one tenant that are remembered as used; while there are as many, others are
+        /// `unavailable`.
+        default single_use_tokens_max: Count<1_024, 100_000_000> = TENANT_USES_DEFAULT as i64;
         /// Time that questions in flight get to be answered when jotd stops, in milliseconds.
         default drain_ms: Count<0, 600_000> = 10_000;
     }
@@ -272,6 +277,8 @@ section! {
         default require_expiry: bool = true;
         /// Lets a token that is bound to a key (`cnf`) pass for whoever bears it.
         default bound_tokens_as_bearer: bool = false;
+        /// Whether a token may pass more than once: "allowed", or "single-use" by its `jti`.
+        default replay: ReplayWord = "allowed";
         /// Longest compact token of this issuer, in bytes. Unset: as in [limits].
         optional token_bytes_max: Count<256, { TOKEN_BYTES_MAX as i64 }>;
         /// How often a JWK Set is fetched again, in seconds, where the answer does not ask for sooner.
@@ -306,6 +313,8 @@ section! {
         optional scopes: List<Text>;
         /// Longest accepted age, now minus `iat`, in seconds.
         optional age_seconds_max: Count<1, YEAR_SECONDS>;
+        /// As of an issuer; "single-use" asks for it of every issuer's tokens.
+        default replay: ReplayWord = "allowed";
     }
 }
 

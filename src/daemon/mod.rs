@@ -30,6 +30,7 @@ use crate::upstream::{KeysAtHand, Upstream};
 use control::Control;
 use io::{Doors, IoThreads};
 use listen::{Listeners, OwnedPath};
+use records::HeldAgainst;
 use reload::Reloader;
 use revocation::{Prepared, Revocation};
 use std::net::SocketAddr;
@@ -129,8 +130,11 @@ impl Daemon {
         let feeds = records::feeds(&config);
         let keys = KeysAtHand::read(&feeds).map_err(Fault::Keys)?;
         let revocation = config.revocation.as_ref().map(Prepared::new).transpose()?;
-        let held_against = revocation.as_ref().map(Prepared::held_against).cloned();
-        let records = Arc::new(records::records(&config, &keys, held_against.as_deref())?);
+        let held_against = HeldAgainst {
+            replay: Arc::new(revocation::replay(&config, revocation.as_ref())?),
+            revocation: revocation.as_ref().map(Prepared::held_against).cloned(),
+        };
+        let records = Arc::new(records::records(&config, &keys, &held_against)?);
         let passed = os::take_activated().map_err(|cause| Fault::Listen {
             what: "what the service manager passed".to_owned(),
             cause,

@@ -6,7 +6,17 @@ use crate::config::{self, Config};
 use crate::keys::Owner;
 use crate::transport::tls::Acceptor;
 use crate::upstream::{Feed, KeysAtHand};
-use crate::verify::{Issuer, Records, RecordsError, Revocation};
+use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
+use std::sync::Arc;
+
+/// What outlives every configuration, and tokens are held against.
+#[derive(Clone)]
+pub(super) struct HeldAgainst {
+    /// What was revoked, where anything can be.
+    pub(super) revocation: Option<Arc<Revocation>>,
+    /// Which single-use tokens have been used.
+    pub(super) replay: Arc<Replay>,
+}
 
 /// Where each issuer's keys come from.
 pub(super) fn feeds(config: &Config) -> Vec<Feed> {
@@ -25,7 +35,7 @@ pub(super) fn feeds(config: &Config) -> Vec<Feed> {
 pub(super) fn records(
     config: &Config,
     keys: &KeysAtHand,
-    revocation: Option<&Revocation>,
+    held_against: &HeldAgainst,
 ) -> Result<Records, RecordsError> {
     let issuer = |issuer: &config::Issuer| Issuer {
         name: issuer.name.clone(),
@@ -39,7 +49,8 @@ pub(super) fn records(
         config.issuers.iter().map(issuer).collect(),
         config.policies.clone(),
     )?;
-    Ok(match revocation {
+    let records = records.spending(&held_against.replay);
+    Ok(match &held_against.revocation {
         Some(revocation) => records.revoking(revocation),
         None => records,
     })

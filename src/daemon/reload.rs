@@ -1,13 +1,12 @@
 //! Reload: validate all, then swap all; on any fault the old configuration stays, whole.
 #![forbid(unsafe_code)]
 
-use super::records;
+use super::records::{self, HeldAgainst};
 use crate::config::{self, Config, Faults};
 use crate::metrics::Metrics;
 use crate::transport::peers::Peers;
 use crate::transport::tls::Acceptor;
 use crate::upstream::Upstream;
-use crate::verify::Revocation;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Reads the configuration anew.
@@ -20,7 +19,7 @@ pub(super) struct Reloader {
     upstream: Arc<Upstream>,
     peers: Arc<Peers>,
     tls: Option<Acceptor>,
-    revocation: Option<Arc<Revocation>>,
+    held_against: HeldAgainst,
     metrics: Arc<Metrics>,
 }
 
@@ -31,7 +30,7 @@ impl Reloader {
         upstream: Arc<Upstream>,
         peers: Arc<Peers>,
         tls: Option<Acceptor>,
-        revocation: Option<Arc<Revocation>>,
+        held_against: HeldAgainst,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_last_reload_successful.set(1);
@@ -41,7 +40,7 @@ impl Reloader {
             upstream,
             peers,
             tls,
-            revocation,
+            held_against,
             metrics,
         }
     }
@@ -75,7 +74,7 @@ impl Reloader {
         }
         self.upstream
             .replace(records::feeds(&next), |keys| {
-                records::records(&next, keys, self.revocation.as_deref())
+                records::records(&next, keys, &self.held_against)
             })
             .map_err(|faults| line(faults.join("\n")))?;
         self.peers.set_rules(next.peers.clone());
@@ -105,6 +104,7 @@ impl Reloader {
             listen: current.listen.clone(),
             limits: current.limits.clone(),
             log: current.log,
+            single_use_tokens_max: current.single_use_tokens_max,
             revocation: current.revocation.clone(),
             ..next
         };
@@ -139,8 +139,16 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (
             "limits",
             same(
-                &(&old.limits, old.engine.queue_cost_ns_max),
-                &(&new.limits, new.engine.queue_cost_ns_max),
+                &(
+                    &old.limits,
+                    old.engine.queue_cost_ns_max,
+                    old.single_use_tokens_max,
+                ),
+                &(
+                    &new.limits,
+                    new.engine.queue_cost_ns_max,
+                    new.single_use_tokens_max,
+                ),
             ),
         ),
         ("log", same(&old.log, &new.log)),

@@ -3,13 +3,17 @@
 
 use super::Fault;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
 use crate::metrics::Metrics;
+use crate::os;
+use crate::replay::{SharedUses, UsedTokens};
 use crate::revocation::{IdKey, Options, Register};
 use crate::transport::admin::{self, BearerSecret};
-use crate::upstream::revocation::redis::{Address, Durability, LogOptions, Options as LogsOptions};
+use crate::upstream::revocation::redis::{
+    Address, Durability, LogOptions, Options as LogsOptions, Uses,
+};
 use crate::upstream::revocation::{Desk, Intake};
-use crate::verify;
+use crate::verify::{self, Replay};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -20,6 +24,8 @@ pub(super) struct Prepared {
     state_dir: PathBuf,
     logs: Option<LogsOptions>,
     ids: Arc<IdKey>,
+    /// Names uses of single-use tokens, as all who share logs do.
+    use_ids: IdKey,
     secret: Option<BearerSecret>,
     held_against: Arc<verify::Revocation>,
 }
@@ -55,6 +61,7 @@ impl Prepared {
             state_dir: config.state_dir.clone(),
             logs: logs(config)?,
             ids: Arc::new(IdKey::new(id_secret)),
+            use_ids: IdKey::new(id_secret),
             secret: secret.map(|secret| BearerSecret::new(&secret)),
             held_against: Arc::new(held_against),
         })
@@ -104,6 +111,28 @@ impl Revocation {
             secret: self.secret.clone(),
         }
     }
+}
+
+/// How single-use tokens pass once: on this host, or with logs elsewhere on all that share them.
+///
+/// # Errors
+/// [`Fault::Revocation`].
+pub(super) fn replay(config: &Config, prepared: Option<&Prepared>) -> Result<Replay, Fault> {
+    let logs = prepared.and_then(|prepared| prepared.logs.as_ref());
+    let shared = logs.map(Uses::start).transpose();
+    let shared = shared.map_err(|cause| Fault::Revocation(cause.to_string()))?;
+    Ok(Replay {
+        used: Arc::new(UsedTokens::new(config.single_use_tokens_max)),
+        ids: prepared.map_or_else(random_ids, |prepared| prepared.use_ids.clone()),
+        shared: shared.map(|uses| Arc::new(uses) as Arc<dyn SharedUses>),
+    })
+}
+
+/// Nobody else needs to know the names of our uses.
+fn random_ids() -> IdKey {
+    let mut secret = Zeroizing::new([0; 32]);
+    os::fill_random(&mut *secret);
+    IdKey::new(&*secret)
 }
 
 /// Logs elsewhere, if there are any.

@@ -20,6 +20,7 @@ mod call;
 mod flights;
 mod peer;
 mod schedule;
+mod settling;
 mod shared;
 mod tables;
 #[cfg(test)]

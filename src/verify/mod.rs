@@ -11,6 +11,7 @@ mod issuer;
 mod recall;
 mod records;
 mod revoking;
+mod spending;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
 pub use recall::Recalled;
 pub use records::{Records, RecordsError};
 pub use revoking::{Outlook, Revocation};
+pub use spending::{Replay, Unsettled};
 
 use crate::cache::Entry;
 use crate::jose::{Claims, CompactJws, JoseError};

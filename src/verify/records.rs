@@ -1,12 +1,13 @@
 //! Everything a decision rests on besides the token and the time: an immutable snapshot.
 
 use super::revoking::Revoking;
+use super::spending::Spending;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
 use crate::limits::{ISSUERS_MAX, TOKEN_BYTES_DEFAULT};
 use crate::policy::Narrowing;
 use crate::revocation::Register;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +20,10 @@ pub struct Records {
     token_bytes_max: usize,
     /// The revocations that tokens are held against, if any.
     pub(super) register: Option<Arc<Register>>,
+    /// Issuers, by name, whose tokens pass once only.
+    pub(super) single_use: Arc<HashSet<Arc<str>>>,
+    /// What single-use tokens are held against, if anything.
+    pub(super) spending: Option<Arc<Spending>>,
 }
 
 /// An issuer with what the records know of it besides.
@@ -80,6 +85,14 @@ impl Records {
             policies: HashMap::from([(PolicyId::DEFAULT, Narrowing::default())]),
             token_bytes_max: token_bytes_max.unwrap_or(TOKEN_BYTES_DEFAULT),
             register: None,
+            single_use: Arc::new(
+                issuers
+                    .iter()
+                    .filter(|issuer| issuer.policy.single_use)
+                    .map(|issuer| Arc::clone(&issuer.name))
+                    .collect(),
+            ),
+            spending: None,
         };
         let mut names = HashMap::with_capacity(issuers.len());
         let mut tenants = HashMap::new();
@@ -166,6 +179,8 @@ impl Records {
             policies: self.policies.clone(),
             token_bytes_max: self.token_bytes_max,
             register: self.register.clone(),
+            single_use: Arc::clone(&self.single_use),
+            spending: self.spending.clone(),
         })
     }
 

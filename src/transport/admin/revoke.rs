@@ -118,6 +118,7 @@ fn is_genuine(reason: Reason) -> bool {
             | Reason::InvalidClaim
             | Reason::BindingMismatch
             | Reason::InsufficientScope
+            | Reason::Replayed
     )
 }
 

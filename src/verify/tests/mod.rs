@@ -5,6 +5,7 @@ mod claims;
 mod keys;
 mod recall;
 mod revocation;
+mod spending;
 
 use super::*;
 use crate::clock::Now;

@@ -46,6 +46,8 @@ static PRUNE: LazyLock<Script> = script!("prune");
 pub(crate) struct Manner {
     /// The five keys, in the order of the scripts.
     pub(crate) keys: [String; 5],
+    /// What the keys of uses begin with.
+    pub(crate) used: String,
     pub(crate) durability: Durability,
     pub(crate) replica_lag_seconds: u64,
     pub(crate) keep_entries: u64,
@@ -53,8 +55,8 @@ pub(crate) struct Manner {
 }
 
 pub(crate) struct Connection {
-    redis: MultiplexedConnection,
-    manner: Manner,
+    pub(super) redis: MultiplexedConnection,
+    pub(super) manner: Manner,
 }
 
 impl Connection {
@@ -350,7 +352,7 @@ fn written(value: &Value) -> Result<Position, Fault> {
     })
 }
 
-fn array(value: &Value) -> Result<&[Value], Fault> {
+pub(super) fn array(value: &Value) -> Result<&[Value], Fault> {
     match value {
         Value::Array(items) => Ok(items),
         _ => Err(Fault::Garbage),
@@ -365,7 +367,7 @@ fn text(value: &Value) -> Result<&str, Fault> {
     }
 }
 
-fn number(value: &Value) -> Result<u64, Fault> {
+pub(super) fn number(value: &Value) -> Result<u64, Fault> {
     match value {
         Value::Int(number) => u64::try_from(*number).map_err(|_| Fault::Garbage),
         _ => Err(Fault::Garbage),
@@ -377,7 +379,7 @@ fn mark(value: &Value) -> Result<Mark, Fault> {
 }
 
 /// What an error means for whoever asked.
-fn fault(error: &RedisError) -> Fault {
+pub(super) fn fault(error: &RedisError) -> Fault {
     let code = match error.code() {
         Some(code) => code,
         None if error.kind() == redis::ErrorKind::AuthenticationFailed => return Fault::Denied,

@@ -18,6 +18,7 @@ mod sim;
 #[cfg(test)]
 pub(super) mod tests;
 mod timing;
+mod uses;
 mod wire;
 mod writer;
 
@@ -25,6 +26,7 @@ pub use address::{Address, AddressFault};
 pub use core::{Known, Standing};
 pub use logs::{LogView, Logs, View};
 pub use reader::LogState;
+pub use uses::Uses;
 pub use wire::Position;
 pub use writer::Outcome;
 
@@ -129,6 +131,7 @@ impl Options {
         let key = |name| format!("{}:{name}", self.prefix);
         connection::Manner {
             keys: ["state", "until", "before", "log", "wake"].map(key),
+            used: key("used:"),
             durability: log.durability,
             replica_lag_seconds: self.replica_lag_seconds,
             keep_entries: self.keep_entries,

@@ -7,6 +7,7 @@ mod host;
 mod network;
 mod scripts;
 pub(in crate::upstream::revocation) mod server;
+mod uses;
 
 #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
 fn is_thorough() -> bool {
