@@ -76,6 +76,8 @@ pub struct Metrics {
     pub revoked: Family<RevocationLabels, Counter>,
     /// Orders that were not taken, by why.
     pub revocations_refused: Family<RefusedLabels, Counter>,
+    /// Statements that feeds brought, by what has become of them.
+    pub feed_statements: Family<FeedLabels, Counter>,
     /// Records held against tokens.
     pub revocation_entries: Gauge,
     /// How old the knowledge of revocations is, in seconds.
@@ -181,6 +183,15 @@ pub struct RefusedLabels {
     pub why: &'static str,
 }
 
+/// Labels of what a feed brought.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FeedLabels {
+    /// The feed's configured name.
+    pub feed: std::sync::Arc<str>,
+    /// `taken`, `invalid`, `later`, and of one that is fetched, `unreachable`.
+    pub outcome: &'static str,
+}
+
 /// Label of a state of revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StateLabels {
@@ -255,6 +266,7 @@ impl Metrics {
             ),
             revoked: new.family("revoked", "Orders of revocation taken in"),
             revocations_refused: new.family("revocations_refused", "Orders that were not taken"),
+            feed_statements: new.family("feed_statements", "Statements that feeds brought"),
             revocation_entries: new.gauge("revocation_entries", "Revocations held"),
             revocation_lag_seconds: new
                 .gauge_f64("revocation_lag", "Age of what is known of revocations"),

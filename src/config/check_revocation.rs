@@ -24,13 +24,15 @@ impl Checker<'_> {
         let id_secret_file = self.secret(raw.id_secret_file.as_ref());
         let logs = self.logs(raw);
         let tenant_staleness = self.tenants(document);
+        let feeds = self.feeds(document);
         let Some(state_dir) = &raw.state_dir else {
             let log = raw.log.first().map(|log| &log.place);
             let file =
                 |file: &'_ Option<At<FilePath>>| file.as_ref().map(|file| file.place.clone());
             let first = file(&raw.token_file)
                 .or(file(&raw.id_secret_file))
-                .or(log.cloned());
+                .or(log.cloned())
+                .or(raw.feed.first().map(|feed| feed.place.clone()));
             if let Some(place) = first {
                 let message =
                     "does nothing without `state_dir`, the folder where revocations are kept";
@@ -50,6 +52,7 @@ impl Checker<'_> {
             lease: milliseconds(raw.lease_ms.value.u64()),
             write_quorum: quorum,
             logs,
+            feeds,
         })
     }
 
@@ -58,7 +61,11 @@ impl Checker<'_> {
         let is_off = |path: &FilePath| path.0 == std::path::Path::new("off");
         let by_token = document.revocation.token_file.is_some();
         let by_socket = !is_off(&document.listen.admin_socket.value);
-        if !by_token && !by_socket && document.revocation.log.is_empty() {
+        if !by_token
+            && !by_socket
+            && document.revocation.log.is_empty()
+            && document.revocation.feed.is_empty()
+        {
             self.found.push(
                 &state_dir.place,
                 "nobody could revoke: name a `token_file` whose secret callers of the admin listener bear, or \

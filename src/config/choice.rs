@@ -266,6 +266,16 @@ words! {
     }
 }
 
+words! {
+    /// What a feed brings.
+    FeedWord {
+        /// Logout tokens (OpenID Connect Back-Channel Logout 1.0).
+        Logout = "logout",
+        /// Security events (RFC 8417) of OpenID CAEP 1.0.
+        Events = "events",
+    }
+}
+
 impl From<Ceiling> for Tier {
     fn from(ceiling: Ceiling) -> Self {
         match ceiling {

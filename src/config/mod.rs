@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod check_feed;
 mod check_issuer;
 mod check_peer;
 mod check_revocation;
@@ -33,8 +34,8 @@ use crate::revocation::Staleness;
 use crate::transport;
 use crate::transport::peers::UnixRule;
 use crate::transport::tls::Identity;
-use crate::upstream::Source;
-use crate::verify::IssuerMatch;
+use crate::upstream::{Source, Trust};
+use crate::verify::{Feed, IssuerMatch};
 use fault::Found;
 use section::Section;
 use std::ffi::OsString;
@@ -174,6 +175,30 @@ pub struct Revocation {
     pub write_quorum: usize,
     /// Logs elsewhere.
     pub logs: Vec<RevocationLog>,
+    /// Who else says what is revoked.
+    pub feeds: Vec<RevocationFeed>,
+}
+
+/// Somebody else who says what is revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationFeed {
+    /// Whose it is, and what it may say.
+    pub feed: Arc<Feed>,
+    /// The secret that whoever delivers it bears; of one that is fetched, that we bear.
+    pub token_file: Option<PathBuf>,
+    /// Where it is fetched; `None` where it is delivered.
+    pub poll: Option<RevocationPoll>,
+}
+
+/// Where a feed is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationPoll {
+    /// Where.
+    pub uri: http::Uri,
+    /// Time between questions.
+    pub every: Duration,
+    /// Whom to trust there.
+    pub trust: Trust,
 }
 
 /// A log elsewhere.

@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::choice::{
-    Address, AnyOr, Ceiling, CpuList, InlineJwks, LogFormat, LogLevel, ReplayWord, StalenessWord,
-    Types,
+    Address, AnyOr, Ceiling, CpuList, FeedWord, InlineJwks, LogFormat, LogLevel, ReplayWord,
+    StalenessWord, Types,
 };
 use super::section::section;
 use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
@@ -200,6 +200,36 @@ section! {
         sections log: RevocationLog;
         /// Terms of one tenant.
         sections tenant: RevocationTenant;
+        /// Somebody else who says what is revoked.
+        sections feed: RevocationFeed;
+    }
+}
+
+section! {
+    /// Somebody else who says what is revoked.
+    struct RevocationFeed {
+        /// What audit lines call it, and the address it is delivered at: `/v1/feeds/NAME` of the admin listener.
+        required name: Name = "every feed has a name of its own, like name = \"acme-logout\"";
+        /// What it brings: "logout" tokens or security "events".
+        required kind: FeedWord = "write what it brings, kind = \"logout\" or kind = \"events\"";
+        /// The issuer, by name, whose keys sign it and whose `iss` it has.
+        required issuer: Name = "name the issuer whose keys sign it";
+        /// Whom it must be meant for, one of which `aud` must name.
+        required audiences: List<Text> = "list what `aud` may name: of logout tokens, the client's id";
+        /// The issuers, by name, whose tokens it may revoke. Unset: its own.
+        optional concerns: List<Name>;
+        /// A file with the secret that whoever delivers it bears; with `poll_uri`, that jotd bears there.
+        optional token_file: FilePath;
+        /// Where events are fetched (RFC 8936). Unset: they are delivered.
+        optional poll_uri: Text;
+        /// Time between two fetches, in seconds, while there is nothing new.
+        default poll_seconds: Count<1, 3_600> = 5;
+        /// Certificates of authorities, in PEM, to trust for fetches instead of the system's.
+        optional ca_file: FilePath;
+        /// Lets the URL's host resolve to a private or loopback address.
+        default allow_private_address: bool = false;
+        /// Lets the URL be http:// when its host is loopback, for development.
+        default allow_insecure_loopback: bool = false;
     }
 }
 

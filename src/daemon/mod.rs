@@ -26,6 +26,7 @@ use crate::os;
 use crate::transport::admin::{Admin, Readiness};
 use crate::transport::peers::Peers;
 use crate::transport::{Context, Shutdown, ShutdownTrigger};
+use crate::upstream::revocation::Polls;
 use crate::upstream::{KeysAtHand, Upstream};
 use control::Control;
 use io::{Doors, IoThreads};
@@ -104,6 +105,7 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     upstream: Arc<Upstream>,
     revocation: Option<Revocation>,
+    polls: Option<Polls>,
     owned_paths: Vec<OwnedPath>,
 }
 
@@ -185,6 +187,10 @@ impl Daemon {
         ));
         let hint = upstream.hint();
         engine.on_missing_key(move |issuer| hint.unknown_kid(issuer));
+        let polls = revocation.as_ref().map(|revocation| {
+            let runtime = control.runtime();
+            revocation.poll(engine.clone(), metrics.clone(), runtime)
+        });
         let reloader = Arc::new(Reloader::new(
             load,
             config.clone(),
@@ -216,6 +222,7 @@ impl Daemon {
             reloader,
             upstream,
             revocation,
+            polls,
             owned_paths: listeners.owned_paths,
         })
     }
@@ -243,6 +250,7 @@ impl Daemon {
         self.serving.begin();
         let connections_done = self.io.join(left());
         drop(self.upstream);
+        drop(self.polls);
         let workers_done = self.engine.drain(left());
         // Orders are taken to the last: whoever is told that one stands finds it at the next start.
         if let Some(revocation) = &self.revocation {

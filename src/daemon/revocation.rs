@@ -4,6 +4,7 @@
 use super::Fault;
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::os;
 use crate::replay::{SharedUses, UsedTokens};
@@ -12,10 +13,12 @@ use crate::transport::admin::{self, BearerSecret};
 use crate::upstream::revocation::redis::{
     Address, Durability, LogOptions, Options as LogsOptions, Uses,
 };
-use crate::upstream::revocation::{Desk, Intake};
+use crate::upstream::revocation::{Desk, Intake, Poll, Polling, Polls};
 use crate::verify::{self, Replay};
+use http::HeaderValue;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 /// What is configured, before the log is read. Tenants must be known to the register by then: records of others are
@@ -27,6 +30,8 @@ pub(super) struct Prepared {
     /// Names uses of single-use tokens, as all who share logs do.
     use_ids: IdKey,
     secret: Option<BearerSecret>,
+    feeds: Vec<admin::Feed>,
+    polls: Vec<Poll>,
     held_against: Arc<verify::Revocation>,
 }
 
@@ -35,6 +40,8 @@ pub(super) struct Revocation {
     pub(super) desk: Desk,
     ids: Arc<IdKey>,
     secret: Option<BearerSecret>,
+    feeds: Arc<[admin::Feed]>,
+    polls: Vec<Poll>,
 }
 
 impl Prepared {
@@ -63,6 +70,8 @@ impl Prepared {
             ids: Arc::new(IdKey::new(id_secret)),
             use_ids: IdKey::new(id_secret),
             secret: secret.map(|secret| BearerSecret::new(&secret)),
+            feeds: delivered(config)?,
+            polls: fetched(config)?,
             held_against: Arc::new(held_against),
         })
     }
@@ -85,6 +94,8 @@ impl Prepared {
             desk,
             ids: self.ids,
             secret: self.secret,
+            feeds: self.feeds.into(),
+            polls: self.polls,
         })
     }
 }
@@ -93,6 +104,17 @@ impl Revocation {
     /// What is revoked.
     pub(super) fn register(&self) -> Arc<Register> {
         Arc::clone(self.desk.intake().register())
+    }
+
+    /// Starts to fetch the feeds that are fetched.
+    pub(super) fn poll(&self, engine: Engine, metrics: Arc<Metrics>, runtime: &Handle) -> Polls {
+        let polling = Polling {
+            engine,
+            desk: self.desk.clone(),
+            ids: Arc::clone(&self.ids),
+            metrics,
+        };
+        Polls::start(self.polls.clone(), &polling, runtime)
     }
 
     /// What the admin listener does with it.
@@ -109,8 +131,52 @@ impl Revocation {
             register: self.register(),
             ids: Arc::clone(&self.ids),
             secret: self.secret.clone(),
+            feeds: Arc::clone(&self.feeds),
         }
     }
+}
+
+/// The feeds that the admin listener takes.
+fn delivered(config: &config::Revocation) -> Result<Vec<admin::Feed>, Fault> {
+    let feeds = config.feeds.iter().filter(|feed| feed.poll.is_none());
+    let feed = |feed: &config::RevocationFeed| {
+        let secret = feed.token_file.as_deref().map(read).transpose()?;
+        Ok(admin::Feed {
+            feed: Arc::clone(&feed.feed),
+            secret: secret.map(|secret| BearerSecret::new(&secret)),
+        })
+    };
+    feeds.map(feed).collect()
+}
+
+/// The feeds that are fetched.
+fn fetched(config: &config::Revocation) -> Result<Vec<Poll>, Fault> {
+    let mut polls = Vec::new();
+    for config::RevocationFeed {
+        feed,
+        token_file,
+        poll,
+    } in &config.feeds
+    {
+        let Some(poll) = poll else { continue };
+        let authorization = token_file.as_deref().map(|path| {
+            let secret = read(path)?;
+            let bearer = [b"Bearer ", secret.trim_ascii()].concat();
+            let mut value = HeaderValue::from_bytes(&bearer).map_err(|_| {
+                Fault::Revocation(format!("{} does not fit a header", path.display()))
+            })?;
+            value.set_sensitive(true);
+            Ok(value)
+        });
+        polls.push(Poll {
+            feed: Arc::clone(feed),
+            uri: poll.uri.clone(),
+            authorization: authorization.transpose()?,
+            every: poll.every,
+            trust: poll.trust.clone(),
+        });
+    }
+    Ok(polls)
 }
 
 /// How single-use tokens pass once: on this host, or with logs elsewhere on all that share them.

@@ -5,6 +5,7 @@
 //! holds a keyed hash of who is meant.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod coherence;
 mod id_key;
 mod members;
@@ -14,6 +15,7 @@ mod quota;
 mod receipt;
 mod record;
 mod register;
+pub mod signal;
 mod stamp;
 mod standing;
 mod table;

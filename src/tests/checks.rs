@@ -168,6 +168,17 @@ const ITEMS: &[Item] = &[
         None,
     ),
     (
+        "I-22",
+        "what others say is revoked counts by their signature, for our audience, about whom they may speak of, and is \
+         acknowledged only once it stands",
+        None,
+    ),
+    (
+        "I-23",
+        "a single-use token passes once: in a batch, on all threads, from the cache, on all hosts that share uses",
+        None,
+    ),
+    (
         "K-01",
         "kernels: bounds of numbers in their types, asserted in debug builds",
         None,

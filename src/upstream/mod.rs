@@ -12,6 +12,7 @@ mod source;
 mod uri;
 mod watch;
 
+pub use client::Trust;
 pub use feed::Feed;
 pub use source::{
     Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,

@@ -7,16 +7,19 @@
 mod batch;
 mod digest;
 mod header_memo;
+mod hearing;
 mod issuer;
 mod recall;
 mod records;
 mod revoking;
 mod spending;
+mod statement;
 #[cfg(test)]
 mod tests;
 
 pub use batch::{Scratch, verify_batch};
 pub use digest::DigestKey;
+pub use hearing::{Feed, FeedKind, Heard, NotHeard};
 pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
 pub use recall::Recalled;
 pub use records::{Records, RecordsError};

@@ -4,10 +4,11 @@ use super::revoking::Revoking;
 use super::spending::Spending;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
-use crate::limits::{ISSUERS_MAX, TOKEN_BYTES_DEFAULT};
+use crate::limits::{ISSUERS_MAX, LEEWAY_SECONDS_MAX, TOKEN_BYTES_DEFAULT};
 use crate::policy::Narrowing;
 use crate::revocation::Register;
 use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -199,6 +200,24 @@ impl Records {
     /// The issuers, in configured order.
     pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
         self.issuers.iter().map(|entry| &entry.issuer)
+    }
+
+    /// By tenant, the longest life that a token of it can have left, leeway included; `None` where nothing bounds it.
+    #[must_use]
+    pub fn lifetimes(&self) -> BTreeMap<Box<str>, Option<u32>> {
+        let mut lifetimes: BTreeMap<Box<str>, Option<u32>> = BTreeMap::new();
+        for issuer in self.issuers() {
+            let own = issuer
+                .policy
+                .lifetime_seconds_max
+                .and_then(|max| u32::try_from(max.saturating_add(LEEWAY_SECONDS_MAX)).ok());
+            // An issuer whose tokens nothing bounds makes its tenant unbounded.
+            lifetimes
+                .entry(issuer.tenant.as_ref().into())
+                .and_modify(|longest| *longest = longest.zip(own).map(|(a, b)| a.max(b)))
+                .or_insert(own);
+        }
+        lifetimes
     }
 
     /// The number of the named request policy.

@@ -8,6 +8,7 @@ mod command_line;
 mod crashes;
 #[path = "../daemon_support/mod.rs"]
 mod daemon_support;
+mod feeds;
 mod support;
 mod surfaces;
 mod tokens;

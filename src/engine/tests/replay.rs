@@ -29,6 +29,7 @@ fn good(verdicts: &[Verdict]) -> usize {
     told.len()
 }
 
+/// Checks I-23.
 #[test]
 fn of_equal_tokens_in_a_call_one_passes_and_none_later() {
     let engine = single_use(&options(2), None);
@@ -49,6 +50,7 @@ fn of_equal_tokens_in_a_call_one_passes_and_none_later() {
     );
 }
 
+/// Checks I-23.
 #[test]
 fn of_callers_on_many_threads_one_is_let_in() {
     const THREADS: usize = 6;

@@ -52,7 +52,7 @@ pub(super) async fn answer(
         // Nothing is left to revoke of a token that is over.
         Err(_over) => return done(None),
     };
-    match revocations::submit(connection, &[asked], Wait::Accepted).await {
+    match revocations::submit(connection, &connection.caller, &[asked], Wait::Accepted).await {
         Ok(receipt) => done(Some(receipt.progress)),
         Err(why) => revocations::not_taken(why),
     }

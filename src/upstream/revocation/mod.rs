@@ -9,6 +9,7 @@ mod desk;
 mod embedded;
 mod intake;
 mod journal;
+mod poll;
 pub mod redis;
 mod shared;
 #[cfg(test)]
@@ -17,3 +18,4 @@ mod tests;
 pub use desk::{Desk, Submission};
 pub use intake::Intake;
 pub use journal::{Compacted, Compaction, Journal, JournalError, Repair, salvage};
+pub use poll::{Poll, Polling, Polls};

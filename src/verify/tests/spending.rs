@@ -40,6 +40,7 @@ fn reasons(verdicts: &[Verdict]) -> Vec<Option<Reason>> {
     verdicts.iter().map(Verdict::reason).collect()
 }
 
+/// Checks I-23.
 #[test]
 fn of_many_uses_the_first_is_good() {
     let replay = replay(None);
@@ -100,6 +101,7 @@ fn a_request_policy_can_ask_for_it() {
     assert_eq!(reasons(&verdicts), [None]);
 }
 
+/// Checks I-23.
 #[test]
 fn an_entry_of_the_cache_says_nothing_of_uses() {
     let records = records(single_use()).spending(&replay(None));
@@ -154,7 +156,7 @@ impl SharedUses for Others {
     }
 }
 
-/// Two daemons that share uses are one; what each has seen used, it need not ask about.
+/// Checks I-23. Two daemons that share uses are one; what each has seen used, it need not ask about.
 #[test]
 fn where_uses_are_shared_the_store_decides() {
     let others = Arc::new(Others::default());

@@ -56,6 +56,7 @@ fn a_use_is_one_key_that_ends_and_the_first_has_it() {
     assert_eq!(redis.cli(&["DBSIZE"]).trim(), "3");
 }
 
+/// Checks I-23.
 #[test]
 fn of_many_at_once_one_is_the_first() {
     let redis = RedisServer::start(&[]);
