@@ -76,6 +76,8 @@ pub struct Metrics {
     pub revoked: Family<RevocationLabels, Counter>,
     /// Orders that were not taken, by why.
     pub revocations_refused: Family<RefusedLabels, Counter>,
+    /// Fetches of status lists, by outcome.
+    pub status_fetches: Family<FetchLabels, Counter>,
     /// Statements that feeds brought, by what has become of them.
     pub feed_statements: Family<FeedLabels, Counter>,
     /// Records held against tokens.
@@ -266,6 +268,7 @@ impl Metrics {
             ),
             revoked: new.family("revoked", "Orders of revocation taken in"),
             revocations_refused: new.family("revocations_refused", "Orders that were not taken"),
+            status_fetches: new.family("status_list_fetch", "Fetches of status lists"),
             feed_statements: new.family("feed_statements", "Statements that feeds brought"),
             revocation_entries: new.gauge("revocation_entries", "Revocations held"),
             revocation_lag_seconds: new

@@ -34,7 +34,7 @@ use crate::revocation::Staleness;
 use crate::transport;
 use crate::transport::peers::UnixRule;
 use crate::transport::tls::Identity;
-use crate::upstream::{Source, Trust};
+use crate::upstream::{Source, StatusSource, Trust};
 use crate::verify::{Feed, IssuerMatch};
 use fault::Found;
 use section::Section;
@@ -247,6 +247,8 @@ pub struct Issuer {
     pub token_bytes_max: usize,
     /// Where its keys come from.
     pub source: Source,
+    /// How its status lists are fetched, if its policy looks at any.
+    pub status_source: StatusSource,
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.

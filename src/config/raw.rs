@@ -309,6 +309,11 @@ section! {
         default bound_tokens_as_bearer: bool = false;
         /// Whether a token may pass more than once: "allowed", or "single-use" by its `jti`.
         default replay: ReplayWord = "allowed";
+        /// Where its status lists may be: https URLs that end with a slash, and with which a token's
+        /// `status.status_list.uri` must begin. Unset: `status` is not looked at.
+        optional status_lists: List<Text>;
+        /// How long a status list may be used after it is over, in seconds, while it cannot be fetched.
+        default status_grace_seconds: Count<0, DAY_SECONDS> = 0;
         /// Longest compact token of this issuer, in bytes. Unset: as in [limits].
         optional token_bytes_max: Count<256, { TOKEN_BYTES_MAX as i64 }>;
         /// How often a JWK Set is fetched again, in seconds, where the answer does not ask for sooner.

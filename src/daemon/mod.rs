@@ -27,7 +27,7 @@ use crate::transport::admin::{Admin, Readiness};
 use crate::transport::peers::Peers;
 use crate::transport::{Context, Shutdown, ShutdownTrigger};
 use crate::upstream::revocation::Polls;
-use crate::upstream::{KeysAtHand, Upstream};
+use crate::upstream::{KeysAtHand, Statuses, Upstream};
 use control::Control;
 use io::{Doors, IoThreads};
 use listen::{Listeners, OwnedPath};
@@ -134,6 +134,7 @@ impl Daemon {
         let revocation = config.revocation.as_ref().map(Prepared::new).transpose()?;
         let held_against = HeldAgainst {
             replay: Arc::new(revocation::replay(&config, revocation.as_ref())?),
+            statuses: Arc::default(),
             revocation: revocation.as_ref().map(Prepared::held_against).cloned(),
         };
         let records = Arc::new(records::records(&config, &keys, &held_against)?);
@@ -187,6 +188,13 @@ impl Daemon {
         ));
         let hint = upstream.hint();
         engine.on_missing_key(move |issuer| hint.unknown_kid(issuer));
+        let statuses = Arc::new(Statuses::start(
+            held_against.statuses.clone(),
+            records::status_sources(&config),
+            engine.clone(),
+            metrics.clone(),
+            control.runtime(),
+        ));
         let polls = revocation.as_ref().map(|revocation| {
             let runtime = control.runtime();
             revocation.poll(engine.clone(), metrics.clone(), runtime)
@@ -198,6 +206,7 @@ impl Daemon {
             peers.clone(),
             tls.clone(),
             held_against,
+            statuses,
             metrics,
         ));
         let served = Admin {

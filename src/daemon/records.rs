@@ -5,7 +5,8 @@ use super::Fault;
 use crate::config::{self, Config};
 use crate::keys::Owner;
 use crate::transport::tls::Acceptor;
-use crate::upstream::{Feed, KeysAtHand};
+use crate::revocation::status::StatusLists;
+use crate::upstream::{Feed, KeysAtHand, StatusSources};
 use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub(super) struct HeldAgainst {
     pub(super) revocation: Option<Arc<Revocation>>,
     /// Which single-use tokens have been used.
     pub(super) replay: Arc<Replay>,
+    /// Status lists of issuers.
+    pub(super) statuses: Arc<StatusLists>,
 }
 
 /// Where each issuer's keys come from.
@@ -29,6 +32,14 @@ pub(super) fn feeds(config: &Config) -> Vec<Feed> {
         source: issuer.source.clone(),
     };
     config.issuers.iter().map(feed).collect()
+}
+
+/// How issuers' status lists are fetched.
+pub(super) fn status_sources(config: &Config) -> StatusSources {
+    let looked_at = |issuer: &&config::Issuer| !issuer.policy.status_lists.is_empty();
+    let issuers = config.issuers.iter().filter(looked_at);
+    let source = |issuer: &config::Issuer| (issuer.name.clone(), issuer.status_source.clone());
+    issuers.map(source).collect()
 }
 
 /// The issuers and policies, with the keys that are at hand, and what their tokens are held against.
@@ -49,7 +60,9 @@ pub(super) fn records(
         config.issuers.iter().map(issuer).collect(),
         config.policies.clone(),
     )?;
-    let records = records.spending(&held_against.replay);
+    let records = records
+        .spending(&held_against.replay)
+        .with_statuses(Arc::clone(&held_against.statuses));
     Ok(match &held_against.revocation {
         Some(revocation) => records.revoking(revocation),
         None => records,

@@ -6,7 +6,7 @@ use crate::config::{self, Config, Faults};
 use crate::metrics::Metrics;
 use crate::transport::peers::Peers;
 use crate::transport::tls::Acceptor;
-use crate::upstream::Upstream;
+use crate::upstream::{Statuses, Upstream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Reads the configuration anew.
@@ -20,6 +20,7 @@ pub(super) struct Reloader {
     peers: Arc<Peers>,
     tls: Option<Acceptor>,
     held_against: HeldAgainst,
+    statuses: Arc<Statuses>,
     metrics: Arc<Metrics>,
 }
 
@@ -31,6 +32,7 @@ impl Reloader {
         peers: Arc<Peers>,
         tls: Option<Acceptor>,
         held_against: HeldAgainst,
+        statuses: Arc<Statuses>,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_last_reload_successful.set(1);
@@ -41,6 +43,7 @@ impl Reloader {
             peers,
             tls,
             held_against,
+            statuses,
             metrics,
         }
     }
@@ -77,6 +80,7 @@ impl Reloader {
                 records::records(&next, keys, &self.held_against)
             })
             .map_err(|faults| line(faults.join("\n")))?;
+        self.statuses.set_sources(records::status_sources(&next));
         self.peers.set_rules(next.peers.clone());
         if let (Some(acceptor), Some(identity)) = (&self.tls, &identity) {
             acceptor

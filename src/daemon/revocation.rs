@@ -159,7 +159,7 @@ fn fetched(config: &config::Revocation) -> Result<Vec<Poll>, Fault> {
     } in &config.feeds
     {
         let Some(poll) = poll else { continue };
-        let authorization = token_file.as_deref().map(|path| {
+        let authorization = token_file.as_deref().map(|path| -> Result<_, Fault> {
             let secret = read(path)?;
             let bearer = [b"Bearer ", secret.trim_ascii()].concat();
             let mut value = HeaderValue::from_bytes(&bearer).map_err(|_| {

@@ -35,6 +35,10 @@ pub struct Policy {
     pub bound_tokens_as_bearer: bool,
     /// Whether a token passes once only, by its `jti`, which must then be present, and `exp` too.
     pub single_use: bool,
+    /// Where status lists may be fetched: what their addresses begin with. Empty: a token's `status` is not looked at.
+    pub status_lists: Vec<Box<str>>,
+    /// How much older than it says of itself a status list may be.
+    pub status_grace_seconds: u32,
 }
 
 /// Which `typ` headers are accepted, compared as media types (RFC 7515 §4.1.9).
@@ -94,6 +98,8 @@ impl Default for Policy {
             age_seconds_max: None,
             bound_tokens_as_bearer: false,
             single_use: false,
+            status_lists: Vec::new(),
+            status_grace_seconds: 0,
         }
     }
 }

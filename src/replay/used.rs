@@ -38,7 +38,7 @@ impl UsedTokens {
     pub fn tenant(&self, tenant: &str) -> Arc<TenantUses> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let uses = tenants
-            .entry_ref(tenant)
+            .entry(tenant.into())
             .or_insert_with(|| Arc::new(TenantUses::new(self.tenant_uses_max)));
         Arc::clone(uses)
     }

@@ -18,6 +18,7 @@ mod register;
 pub mod signal;
 mod stamp;
 mod standing;
+pub mod status;
 mod table;
 mod tenant;
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod fetch;
 mod publish;
 pub mod revocation;
 mod source;
+mod status;
 mod uri;
 mod watch;
 
@@ -17,6 +18,7 @@ pub use feed::Feed;
 pub use source::{
     Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,
 };
+pub use status::{StatusSource, StatusSources, Statuses};
 pub use uri::{UriFault, check_uri, is_public};
 
 use crate::engine::Engine;

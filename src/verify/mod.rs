@@ -14,6 +14,7 @@ mod records;
 mod revoking;
 mod spending;
 mod statement;
+mod statuses;
 #[cfg(test)]
 mod tests;
 

@@ -7,6 +7,7 @@ use crate::keys::KeySet;
 use crate::limits::{ISSUERS_MAX, LEEWAY_SECONDS_MAX, TOKEN_BYTES_DEFAULT};
 use crate::policy::Narrowing;
 use crate::revocation::Register;
+use crate::revocation::status::StatusLists;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,8 @@ pub struct Records {
     pub(super) register: Option<Arc<Register>>,
     /// Issuers, by name, whose tokens pass once only.
     pub(super) single_use: Arc<HashSet<Arc<str>>>,
+    /// The status lists that tokens are held against, if any.
+    pub(super) statuses: Option<Arc<StatusLists>>,
     /// What single-use tokens are held against, if anything.
     pub(super) spending: Option<Arc<Spending>>,
 }
@@ -93,6 +96,7 @@ impl Records {
                     .map(|issuer| Arc::clone(&issuer.name))
                     .collect(),
             ),
+            statuses: None,
             spending: None,
         };
         let mut names = HashMap::with_capacity(issuers.len());
@@ -181,6 +185,7 @@ impl Records {
             token_bytes_max: self.token_bytes_max,
             register: self.register.clone(),
             single_use: Arc::clone(&self.single_use),
+            statuses: self.statuses.clone(),
             spending: self.spending.clone(),
         })
     }
