@@ -12,9 +12,7 @@ use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
 use crate::limits::ISSUERS_MAX;
 use crate::policy::{Accepted, Policy, TokenTypes};
-use crate::upstream::{
-    self, Endpoint, Files, Remote, Source, StatusSource, Trust, UriFault,
-};
+use crate::upstream::{self, Endpoint, Files, Remote, Source, StatusSource, Trust, UriFault};
 use crate::verify::IssuerMatch;
 use http::Uri;
 use std::collections::HashMap;

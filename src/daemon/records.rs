@@ -4,8 +4,8 @@
 use super::Fault;
 use crate::config::{self, Config};
 use crate::keys::Owner;
-use crate::transport::tls::Acceptor;
 use crate::revocation::status::StatusLists;
+use crate::transport::tls::Acceptor;
 use crate::upstream::{Feed, KeysAtHand, StatusSources};
 use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
 use std::sync::Arc;

@@ -282,7 +282,11 @@ impl StatusLists {
         let Some(place) = places.get_mut(key) else {
             return Ok(());
         };
-        if place.list.as_ref().is_some_and(|known| known.issued_at > list.issued_at) {
+        if place
+            .list
+            .as_ref()
+            .is_some_and(|known| known.issued_at > list.issued_at)
+        {
             return Err("iat is earlier than that of the list before");
         }
         // Before it is over, so that there is time to try again.
@@ -327,7 +331,12 @@ impl StatusLists {
 
 impl std::fmt::Debug for StatusList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "StatusList({} bytes, {} bits each)", self.bytes.len(), self.bits)
+        write!(
+            f,
+            "StatusList({} bytes, {} bits each)",
+            self.bytes.len(),
+            self.bits
+        )
     }
 }
 
@@ -388,7 +397,10 @@ mod tests {
         let twos: Vec<u8> = (0..12).map_while(|index| two.get(index)).collect();
         assert_eq!(twos, [1, 2, 0, 3, 0, 1, 0, 1, 1, 2, 3, 3]);
         let eight = read(&claims(8, &packed(&[7, 0, 255]))).expect("fine");
-        assert_eq!([0, 1, 2].map(|index| eight.get(index)), [Some(7), Some(0), Some(255)]);
+        assert_eq!(
+            [0, 1, 2].map(|index| eight.get(index)),
+            [Some(7), Some(0), Some(255)]
+        );
         let four = read(&claims(4, &packed(&[0x2f]))).expect("fine");
         assert_eq!([0, 1].map(|index| four.get(index)), [Some(15), Some(2)]);
     }
@@ -397,7 +409,10 @@ mod tests {
     #[test]
     fn every_rule_of_lists_is_held() {
         let good = claims(1, &packed(&[1]));
-        assert_eq!(read(&good).expect("fine").fresh_for, Duration::from_secs(60));
+        assert_eq!(
+            read(&good).expect("fine").fresh_for,
+            Duration::from_secs(60)
+        );
         let bomb = packed(&vec![0; STATUS_LIST_BYTES_MAX + 1]);
         assert!(bomb.len() < 100_000, "it is small before it is not");
         let list = |bits: Value, lst: &str| json!({"bits": bits, "lst": lst});
@@ -434,7 +449,8 @@ mod tests {
         let lists = StatusLists::new();
         let issuer: Arc<str> = "acme".into();
         let grace = Duration::from_secs(30);
-        let status = |index, grace, seconds| lists.status(&issuer, &place(index), grace, at(seconds));
+        let status =
+            |index, grace, seconds| lists.status(&issuer, &place(index), grace, at(seconds));
         assert_eq!(status(0, grace, 100), Status::Unknown);
         let (due, _) = lists.due(at(100).since_boot);
         let [key] = &due[..] else { panic!("{due:?}") };
@@ -442,7 +458,9 @@ mod tests {
         assert_eq!(lists.due(at(100).since_boot).0, []);
         assert_eq!(status(0, grace, 101), Status::Unknown);
         let list = read(&claims(1, &packed(&[0b10]))).expect("fine");
-        lists.keep(key, list.clone(), at(102).since_boot).expect("newer than none");
+        lists
+            .keep(key, list.clone(), at(102).since_boot)
+            .expect("newer than none");
         for (index, grace, seconds, expected) in [
             (0, Duration::ZERO, 161, Status::Valid),
             (1, Duration::ZERO, 161, Status::Revoked),
@@ -452,17 +470,28 @@ mod tests {
             (0, grace, 191, Status::Valid),
             (0, grace, 192, Status::Unknown),
         ] {
-            assert_eq!(status(index, grace, seconds), expected, "{index} at {seconds}");
+            assert_eq!(
+                status(index, grace, seconds),
+                expected,
+                "{index} at {seconds}"
+            );
         }
         assert_eq!(lists.due(at(146).since_boot).0.len(), 0);
-        assert_eq!(lists.due(at(147).since_boot).0.len(), 1, "before it is over");
+        assert_eq!(
+            lists.due(at(147).since_boot).0.len(),
+            1,
+            "before it is over"
+        );
         let older = StatusList {
             issued_at: list.issued_at - 1,
             ..list
         };
         assert!(lists.keep(key, older, at(150).since_boot).is_err());
         let other: Arc<str> = "other".into();
-        assert_eq!(lists.status(&other, &place(0), grace, at(103)), Status::Unknown);
+        assert_eq!(
+            lists.status(&other, &place(0), grace, at(103)),
+            Status::Unknown
+        );
     }
 
     #[test]
@@ -487,7 +516,8 @@ mod tests {
             StatusReference::of(&Claims::parse(json.as_bytes()).expect("a claims set"))
         };
         assert_eq!(of("{}"), Ok(None));
-        let good = r#"{"status":{"status_list":{"idx":7,"uri":"https://idp.example/statuslists/1"}}}"#;
+        let good =
+            r#"{"status":{"status_list":{"idx":7,"uri":"https://idp.example/statuslists/1"}}}"#;
         assert_eq!(of(good), Ok(Some(place(7))));
         for wrong in [
             r#"{"status":1}"#,

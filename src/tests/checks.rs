@@ -132,11 +132,7 @@ const ITEMS: &[Item] = &[
         "nothing is looked up for a token that is expired or not genuine",
         None,
     ),
-    (
-        "V-39",
-        "Token Status List rules",
-        Some("revocation, a later issue"),
-    ),
+    ("V-39", "Token Status List rules", None),
     (
         "V-40",
         "tokens are secrets: none in logs, metrics, errors",

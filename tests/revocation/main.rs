@@ -9,6 +9,7 @@ mod crashes;
 #[path = "../daemon_support/mod.rs"]
 mod daemon_support;
 mod feeds;
+mod status_lists;
 mod support;
 mod surfaces;
 mod tokens;

@@ -6,6 +6,7 @@ mod keys;
 mod recall;
 mod revocation;
 mod spending;
+mod statuses;
 
 use super::*;
 use crate::clock::Now;
