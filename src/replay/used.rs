@@ -3,10 +3,8 @@
 use super::{Claim, UseId};
 use crate::clock::Now;
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Default for the uses remembered of one tenant: at most 64 bytes each.
 pub const TENANT_USES_DEFAULT: usize = 1_000_000;
@@ -62,6 +60,8 @@ pub struct TenantUses {
     parts: [Mutex<Part>; PARTS],
     len: AtomicUsize,
     max: usize,
+    /// When all of it was swept last for want of room: seconds since boot, and one.
+    swept_at: AtomicU64,
 }
 
 #[derive(Default)]
@@ -69,8 +69,6 @@ struct Part {
     uses: HashMap<UseId, Until>,
     /// So many entries are worth a sweep.
     sweep_at: usize,
-    /// When it was swept last, since boot.
-    swept_at: Duration,
 }
 
 /// When a use may be forgotten: not before both clocks have come so far, because one of them may be wrong.
@@ -88,6 +86,7 @@ impl TenantUses {
             parts: Default::default(),
             len: AtomicUsize::new(0),
             max,
+            swept_at: AtomicU64::new(0),
         }
     }
 
@@ -96,6 +95,13 @@ impl TenantUses {
     #[must_use]
     pub fn claim(&self, id: UseId, until: i64, now: Now) -> Claim {
         let until = Until::new(until, now);
+        match self.try_claim(id, until, now) {
+            Claim::Unknown if self.make_room(now) => self.try_claim(id, until, now),
+            claim => claim,
+        }
+    }
+
+    fn try_claim(&self, id: UseId, until: Until, now: Now) -> Claim {
         let mut part = self.part(id);
         if let Some(known) = part.uses.get_mut(&id) {
             // The same `jti` in a token that lives longer: remembered for longer.
@@ -103,14 +109,15 @@ impl TenantUses {
             known.boot = known.boot.max(until.boot);
             return Claim::Again;
         }
-        self.sweep_if_due(&mut part, now);
+        // A part that has doubled since it was swept is swept again.
+        if part.uses.len() >= part.sweep_at.max(SWEPT_MIN) {
+            self.sweep(&mut part, now);
+        }
         if self.len() >= self.max {
             return Claim::Unknown;
         }
-        if let Entry::Vacant(place) = part.uses.entry(id) {
-            place.insert(until);
-            self.len.fetch_add(1, Ordering::Relaxed);
-        }
+        part.uses.insert(id, until);
+        self.len.fetch_add(1, Ordering::Relaxed);
         Claim::First
     }
 
@@ -132,20 +139,25 @@ impl TenantUses {
         self.len() == 0
     }
 
-    /// A part that has doubled since it was swept is swept again; when the tenant has no room left, once a second.
-    fn sweep_if_due(&self, part: &mut Part, now: Now) {
-        let has_grown = part.uses.len() >= part.sweep_at.max(SWEPT_MIN);
-        let is_full = self.len() >= self.max
-            && now.since_boot.saturating_sub(part.swept_at) >= Duration::from_secs(1);
-        if !has_grown && !is_full {
-            return;
+    /// Sweeps all parts, at most once a second; whether it did.
+    fn make_room(&self, now: Now) -> bool {
+        let second = now.since_boot.as_secs() + 1;
+        if self.swept_at.swap(second, Ordering::Relaxed) == second {
+            return false;
         }
+        for part in &self.parts {
+            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            self.sweep(&mut part, now);
+        }
+        true
+    }
+
+    fn sweep(&self, part: &mut Part, now: Now) {
         let before = part.uses.len();
         part.uses.retain(|_, until| !until.has_come(now));
         let after = part.uses.len();
         self.len.fetch_sub(before - after, Ordering::Relaxed);
         part.sweep_at = 2 * after;
-        part.swept_at = now.since_boot;
         if part.uses.capacity() > 4 * after.max(SWEPT_MIN) {
             part.uses.shrink_to(2 * after);
         }
@@ -190,6 +202,7 @@ impl std::fmt::Debug for TenantUses {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
 
     const NOW: i64 = 1_700_000_000;
 
