@@ -46,6 +46,14 @@ impl Checker<'_> {
             allow_private_address: raw.allow_private_address.value,
             allow_insecure_loopback: raw.allow_insecure_loopback.value,
         };
+        let issuer = raw.issuer.as_ref();
+        if let Some(issuer) = issuer {
+            self.known_sender(issuer, document);
+        }
+        let concerns = raw.concerns.as_ref().map(|list| &list.value.0);
+        for name in concerns.into_iter().flatten() {
+            self.known_sender(name, document);
+        }
         let kind = match raw.kind.as_ref()?.value {
             FeedWord::Logout => FeedKind::Logout,
             FeedWord::Events => FeedKind::Events,
@@ -78,14 +86,6 @@ impl Checker<'_> {
             self.found.push(&uri.place, format!("{shown} {fault}"));
             None
         });
-        let issuer = raw.issuer.as_ref();
-        if let Some(issuer) = issuer {
-            self.known_sender(issuer, document);
-        }
-        let concerns = raw.concerns.as_ref().map(|list| &list.value.0);
-        for name in concerns.into_iter().flatten() {
-            self.known_sender(name, document);
-        }
         let issuer: Arc<str> = (&*issuer?.value.0).into();
         let concerns = concerns.map_or_else(
             || vec![Arc::clone(&issuer)],

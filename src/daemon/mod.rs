@@ -32,7 +32,7 @@ use control::Control;
 use io::{Doors, IoThreads};
 use listen::{Listeners, OwnedPath};
 use records::HeldAgainst;
-use reload::Reloader;
+use reload::{Fetched, Reloader};
 use revocation::{Prepared, Revocation};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -188,13 +188,13 @@ impl Daemon {
         ));
         let hint = upstream.hint();
         engine.on_missing_key(move |issuer| hint.unknown_kid(issuer));
-        let statuses = Arc::new(Statuses::start(
+        let statuses = Statuses::start(
             held_against.statuses.clone(),
             records::status_sources(&config),
             engine.clone(),
             metrics.clone(),
             control.runtime(),
-        ));
+        );
         let polls = revocation.as_ref().map(|revocation| {
             let runtime = control.runtime();
             revocation.poll(engine.clone(), metrics.clone(), runtime)
@@ -202,11 +202,13 @@ impl Daemon {
         let reloader = Arc::new(Reloader::new(
             load,
             config.clone(),
-            upstream.clone(),
+            Fetched {
+                upstream: upstream.clone(),
+                statuses,
+            },
             peers.clone(),
             tls.clone(),
             held_against,
-            statuses,
             metrics,
         ));
         let served = Admin {

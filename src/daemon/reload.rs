@@ -12,15 +12,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Reads the configuration anew.
 pub type Load = Box<dyn Fn() -> Result<Config, Faults> + Send + Sync>;
 
+/// What is fetched, by sources that a reload changes.
+pub(super) struct Fetched {
+    /// Keys.
+    pub(super) upstream: Arc<Upstream>,
+    /// Status lists.
+    pub(super) statuses: Statuses,
+}
+
 /// Reloads on demand, one at a time.
 pub(super) struct Reloader {
     load: Load,
     current: Mutex<Config>,
-    upstream: Arc<Upstream>,
+    fetched: Fetched,
     peers: Arc<Peers>,
     tls: Option<Acceptor>,
     held_against: HeldAgainst,
-    statuses: Arc<Statuses>,
     metrics: Arc<Metrics>,
 }
 
@@ -28,22 +35,20 @@ impl Reloader {
     pub(super) fn new(
         load: Load,
         current: Config,
-        upstream: Arc<Upstream>,
+        fetched: Fetched,
         peers: Arc<Peers>,
         tls: Option<Acceptor>,
         held_against: HeldAgainst,
-        statuses: Arc<Statuses>,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_last_reload_successful.set(1);
         Self {
             load,
             current: Mutex::new(current),
-            upstream,
+            fetched,
             peers,
             tls,
             held_against,
-            statuses,
             metrics,
         }
     }
@@ -75,12 +80,15 @@ impl Reloader {
         if let Some(identity) = &identity {
             Acceptor::new(identity).map_err(|error| line(error.to_string()))?;
         }
-        self.upstream
+        self.fetched
+            .upstream
             .replace(records::feeds(&next), |keys| {
                 records::records(&next, keys, &self.held_against)
             })
             .map_err(|faults| line(faults.join("\n")))?;
-        self.statuses.set_sources(records::status_sources(&next));
+        self.fetched
+            .statuses
+            .set_sources(records::status_sources(&next));
         self.peers.set_rules(next.peers.clone());
         if let (Some(acceptor), Some(identity)) = (&self.tls, &identity) {
             acceptor

@@ -32,6 +32,11 @@ pub struct StatusReference {
     pub index: usize,
 }
 
+/// A token's `status` names no place in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("status names no place in a list")]
+pub struct NoReference;
+
 /// A list that was read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StatusList {
@@ -87,8 +92,8 @@ impl StatusReference {
     /// What a token's `status` refers to; `None` where it has none.
     ///
     /// # Errors
-    /// `()` for a `status` that names no place in a list.
-    pub fn of(claims: &Claims<'_>) -> Result<Option<Self>, ()> {
+    /// [`NoReference`].
+    pub fn of(claims: &Claims<'_>) -> Result<Option<Self>, NoReference> {
         let Some(status) = claims.get("status") else {
             return Ok(None);
         };
@@ -101,7 +106,7 @@ impl StatusReference {
                 index: usize::try_from(index).ok()?,
             })
         };
-        read().map(Some).ok_or(())
+        read().map(Some).ok_or(NoReference)
     }
 }
 
@@ -528,7 +533,7 @@ mod tests {
             r#"{"status":{"status_list":{"idx":7}}}"#,
             r#"{"status":{"status_list":[]}}"#,
         ] {
-            assert_eq!(of(wrong), Err(()), "{wrong}");
+            assert_eq!(of(wrong), Err(NoReference), "{wrong}");
         }
     }
 }
