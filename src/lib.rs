@@ -26,6 +26,7 @@ pub mod verify;
 pub mod cache;
 pub mod keys;
 pub mod policy;
+pub mod replay;
 pub mod revocation;
 
 // Floor 2: the standards. What RFC 7515, 7517, 7518 and 7519 say, and the outcomes we can give.

@@ -40,6 +40,15 @@ pub const JWKS_KEYS_MAX: usize = 128;
 /// Most keys of an issuer that one token without a distinguishing `kid` is tried against.
 pub const KEY_CANDIDATES_MAX: usize = 4;
 
+/// Largest status list, in bytes as it travels: signed, packed, and in base64url twice.
+pub const STATUS_TOKEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Largest status list, in bytes once unpacked: 32 million tokens of one bit each.
+pub const STATUS_LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most status lists of one issuer that its tokens can make us keep.
+pub const STATUS_LISTS_MAX: usize = 64;
+
 /// Smallest RSA modulus, in bits (RFC 7518 §3.3).
 pub const RSA_BITS_MIN: usize = 2048;
 

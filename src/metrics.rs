@@ -80,6 +80,10 @@ pub struct Metrics {
     pub revoked: Family<RevocationLabels, Counter>,
     /// Orders that were not taken, by why.
     pub revocations_refused: Family<RefusedLabels, Counter>,
+    /// Fetches of status lists, by outcome.
+    pub status_fetches: Family<FetchLabels, Counter>,
+    /// Statements that feeds brought, by what has become of them.
+    pub feed_statements: Family<FeedLabels, Counter>,
     /// Records held against tokens.
     pub revocation_entries: Gauge,
     /// How old the knowledge of revocations is, in seconds.
@@ -187,6 +191,15 @@ pub struct RefusedLabels {
     pub why: &'static str,
 }
 
+/// Labels of what a feed brought.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FeedLabels {
+    /// The feed's configured name.
+    pub feed: std::sync::Arc<str>,
+    /// `taken`, `invalid`, `later`, and of one that is fetched, `unreachable`.
+    pub outcome: &'static str,
+}
+
 /// Label of a state of revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StateLabels {
@@ -261,6 +274,8 @@ impl Metrics {
             ),
             revoked: new.family("revoked", "Orders of revocation taken in"),
             revocations_refused: new.family("revocations_refused", "Orders that were not taken"),
+            status_fetches: new.family("status_list_fetch", "Fetches of status lists"),
+            feed_statements: new.family("feed_statements", "Statements that feeds brought"),
             revocation_entries: new.gauge("revocation_entries", "Revocations held"),
             revocation_lag_seconds: new
                 .gauge_f64("revocation_lag", "Age of what is known of revocations"),

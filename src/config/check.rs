@@ -2,7 +2,7 @@
 //! files that are not there all become faults here, beside those of reading.
 #![forbid(unsafe_code)]
 
-use super::choice::{Address, CpuList};
+use super::choice::{Address, CpuList, ReplayWord};
 use super::fault::{Found, Place, did_you_mean, shown};
 use super::raw;
 use super::section::At;
@@ -42,6 +42,7 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
         listen: checker.listen(&raw.listen),
         limits: limits(&raw.limits),
         drain_patience: milliseconds(raw.limits.drain_ms.value.u64()),
+        single_use_tokens_max: raw.limits.single_use_tokens_max.value.usize(),
         log: Log {
             level: raw.log.level.value,
             format: raw.log.format.value,
@@ -324,6 +325,7 @@ impl Checker<'_> {
                     required_claims: optional_texts(policy.required_claims.as_ref()),
                     scopes: optional_texts(policy.scopes.as_ref()),
                     age_seconds_max: policy.age_seconds_max.as_ref().map(|age| age.value.0),
+                    single_use: policy.replay.value == ReplayWord::SingleUse,
                 },
             ));
         }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::check::{Checker, milliseconds, optional_texts, texts};
-use super::choice::{AnyOr, InlineJwks, Types};
+use super::choice::{AnyOr, InlineJwks, ReplayWord, Types};
 use super::fault::{Place, shown};
 use super::section::At;
 use super::setting::{FilePath, List, Text};
@@ -12,7 +12,7 @@ use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
 use crate::limits::ISSUERS_MAX;
 use crate::policy::{Accepted, Policy, TokenTypes};
-use crate::upstream::{self, Endpoint, Files, Remote, Source, UriFault};
+use crate::upstream::{self, Endpoint, Files, Remote, Source, StatusSource, Trust, UriFault};
 use crate::verify::IssuerMatch;
 use http::Uri;
 use std::collections::HashMap;
@@ -74,6 +74,7 @@ fn one(
 ) -> Option<Issuer> {
     let algorithms = raw.algorithms.as_ref();
     let source = source(raw, place, checker);
+    check_status_lists(raw, checker);
     if let (Some(algorithms), Some((source, _))) = (algorithms, &source) {
         fit(&algorithms.value, source, checker);
     }
@@ -107,13 +108,37 @@ fn one(
             lifetime_seconds_max: raw.lifetime_seconds_max.as_ref().map(|max| max.value.0),
             age_seconds_max: raw.age_seconds_max.as_ref().map(|max| max.value.0),
             bound_tokens_as_bearer: raw.bound_tokens_as_bearer.value,
+            single_use: raw.replay.value == ReplayWord::SingleUse,
+            status_lists: optional_texts(raw.status_lists.as_ref()),
+            status_grace_seconds: u32::try_from(raw.status_grace_seconds.value.0).unwrap_or(0),
         },
         token_bytes_max: raw
             .token_bytes_max
             .as_ref()
             .map_or(token_bytes_max, |max| max.value.usize()),
         source,
+        status_source: StatusSource {
+            trust: Trust {
+                ca_file: raw.ca_file.as_ref().map(|path| checker.path(&path.value)),
+                allow_private_address: raw.allow_private_address.value,
+                allow_insecure_loopback: raw.allow_insecure_loopback.value,
+            },
+            timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
+        },
     })
+}
+
+/// What a status list's address may begin with: of one host, so that no other can be made of it.
+fn check_status_lists(raw: &raw::Issuer, checker: &mut Checker<'_>) {
+    for At { value, place } in raw.status_lists.iter().flat_map(|list| &list.value.0) {
+        let Some(_) = fetchable(&value.0, raw, place, checker) else {
+            continue;
+        };
+        if !value.0.ends_with('/') || value.0.contains('?') {
+            let message = "must end with a slash: it is what the lists' addresses begin with";
+            checker.found.push(place, message);
+        }
+    }
 }
 
 fn accepted(raw: &AnyOr<List<Text>>) -> Accepted {

@@ -35,6 +35,7 @@ impl Checker<'_> {
         let mut logs = self.logs(raw);
         logs.extend(self.short_log(raw));
         let tenant_staleness = self.tenants(document);
+        let feeds = self.feeds(document);
         let is_shared = raw.redis.is_some() || !raw.log.is_empty();
         let state_dir = match &raw.state_dir {
             Some(state_dir) => Some(self.path(&state_dir.value)),
@@ -43,7 +44,10 @@ impl Checker<'_> {
         let Some(state_dir) = state_dir else {
             let file =
                 |file: &'_ Option<At<FilePath>>| file.as_ref().map(|file| file.place.clone());
-            if let Some(place) = file(&raw.token_file).or(file(&raw.id_secret_file)) {
+            let first = file(&raw.token_file)
+                .or(file(&raw.id_secret_file))
+                .or(raw.feed.first().map(|feed| feed.place.clone()));
+            if let Some(place) = first {
                 let message =
                     "does nothing without `state_dir`, the folder where revocations are kept";
                 self.found.push(&place, message);
@@ -67,6 +71,7 @@ impl Checker<'_> {
             keep_entries: raw.keep_entries.value.u64(),
             replica_lag_seconds: raw.replica_lag_seconds.value.u64(),
             logs,
+            feeds,
         })
     }
 
@@ -138,7 +143,7 @@ impl Checker<'_> {
         let is_off = |path: &FilePath| path.0 == std::path::Path::new("off");
         let by_token = document.revocation.token_file.is_some();
         let by_socket = !is_off(&document.listen.admin_socket.value);
-        if !by_token && !by_socket {
+        if !by_token && !by_socket && document.revocation.feed.is_empty() {
             self.found.push(
                 &state_dir.place,
                 "nobody could revoke: name a `token_file` whose secret callers of the admin listener bear, or \

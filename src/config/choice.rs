@@ -200,10 +200,10 @@ impl JsonSchema for Algorithm {
 
 /// Implements a closed set of words.
 macro_rules! words {
-    ($(#[$attribute:meta])* $type:ident { $($(#[$variant_attribute:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+    ($(#[$attribute:meta])* $visibility:vis $type:ident { $($(#[$variant_attribute:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$attribute])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $type { $($(#[$variant_attribute])* $variant),* }
+        $visibility enum $type { $($(#[$variant_attribute])* $variant),* }
 
         impl Setting for $type {
             fn read(node: &Node, found: &mut Found) -> Option<Self> {
@@ -228,7 +228,7 @@ macro_rules! words {
 
 words! {
     /// How much is logged.
-    LogLevel {
+    pub LogLevel {
         /// Only what needs an operator now.
         Error = "error",
         /// Also what will need one.
@@ -244,7 +244,7 @@ words! {
 
 words! {
     /// The fastest kernels that may be used.
-    Ceiling {
+    pub Ceiling {
         /// Whatever this CPU can run.
         Auto = "auto",
         /// The reference alone.
@@ -253,6 +253,26 @@ words! {
         Portable = "portable",
         /// Lanes of AVX-512 IFMA, where this CPU has them.
         Ifma = "ifma",
+    }
+}
+
+words! {
+    /// Whether a token may pass more than once.
+    pub(super) ReplayWord {
+        /// As often as it is presented.
+        Allowed = "allowed",
+        /// Once.
+        SingleUse = "single-use",
+    }
+}
+
+words! {
+    /// What a feed brings.
+    pub(super) FeedWord {
+        /// Logout tokens (OpenID Connect Back-Channel Logout 1.0).
+        Logout = "logout",
+        /// Security events (RFC 8417) of OpenID CAEP 1.0.
+        Events = "events",
     }
 }
 
@@ -268,7 +288,7 @@ impl From<Ceiling> for Tier {
 
 words! {
     /// How log lines look.
-    LogFormat {
+    pub LogFormat {
         /// For people.
         Human = "human",
         /// One JSON object a line.

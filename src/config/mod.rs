@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod check_feed;
 mod check_issuer;
 mod check_peer;
 mod check_revocation;
@@ -33,8 +34,8 @@ use crate::revocation::Staleness;
 use crate::transport;
 use crate::transport::peers::UnixRule;
 use crate::transport::tls::Identity;
-use crate::upstream::Source;
-use crate::verify::IssuerMatch;
+use crate::upstream::{Source, StatusSource, Trust};
+use crate::verify::{Feed, IssuerMatch};
 use fault::Found;
 use section::Section;
 use std::ffi::OsString;
@@ -60,6 +61,8 @@ pub struct Config {
     pub limits: transport::Limits,
     /// How long questions in flight may take to be answered once we stop.
     pub drain_patience: Duration,
+    /// Most single-use tokens of one tenant that are remembered.
+    pub single_use_tokens_max: usize,
     /// What is logged.
     pub log: Log,
     /// How tokens are revoked, where they can be.
@@ -178,6 +181,30 @@ pub struct Revocation {
     pub replica_lag_seconds: u64,
     /// Logs elsewhere.
     pub logs: Vec<RevocationLog>,
+    /// Who else says what is revoked.
+    pub feeds: Vec<RevocationFeed>,
+}
+
+/// Somebody else who says what is revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationFeed {
+    /// Whose it is, and what it may say.
+    pub feed: Arc<Feed>,
+    /// The secret that whoever delivers it bears; of one that is fetched, that we bear.
+    pub token_file: Option<PathBuf>,
+    /// Where it is fetched; `None` where it is delivered.
+    pub poll: Option<RevocationPoll>,
+}
+
+/// Where a feed is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationPoll {
+    /// Where.
+    pub uri: http::Uri,
+    /// Time between questions.
+    pub every: Duration,
+    /// Whom to trust there.
+    pub trust: Trust,
 }
 
 /// A log elsewhere.
@@ -228,6 +255,8 @@ pub struct Issuer {
     pub token_bytes_max: usize,
     /// Where its keys come from.
     pub source: Source,
+    /// How its status lists are fetched, if its policy looks at any.
+    pub status_source: StatusSource,
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::choice::{
-    Address, AnyOr, Ceiling, CpuList, InlineJwks, LogFormat, LogLevel, StalenessWord, Types,
+    Address, AnyOr, Ceiling, CpuList, FeedWord, InlineJwks, LogFormat, LogLevel, ReplayWord,
+    StalenessWord, Types,
 };
 use super::section::section;
 use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
@@ -14,6 +15,7 @@ use crate::limits::{
     BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
     TOKEN_BYTES_DEFAULT, TOKEN_BYTES_MAX,
 };
+use crate::replay::TENANT_USES_DEFAULT;
 use crate::revocation::TENANT_RECORDS_DEFAULT;
 
 /// What the keys of logs begin with.
@@ -159,6 +161,9 @@ section! {
         default deadline_ms: Count<1, 60_000> = 1_000;
         /// Most work queued for one worker, in milliseconds of its time, before it answers `overloaded`.
         default queue_ms: Count<1, 10_000> = (QUEUE_COST_NS_DEFAULT / 1_000_000) as i64;
+        /// Most single-use tokens of one tenant that are remembered as used; while there are as many, others are
+        /// `unavailable`.
+        default single_use_tokens_max: Count<1_024, 100_000_000> = TENANT_USES_DEFAULT as i64;
         /// Time that questions in flight get to be answered when jotd stops, in milliseconds.
         default drain_ms: Count<0, 600_000> = 10_000;
     }
@@ -207,6 +212,36 @@ section! {
         sections log: RevocationLog;
         /// Terms of one tenant.
         sections tenant: RevocationTenant;
+        /// Somebody else who says what is revoked.
+        sections feed: RevocationFeed;
+    }
+}
+
+section! {
+    /// Somebody else who says what is revoked.
+    struct RevocationFeed {
+        /// What audit lines call it, and the address it is delivered at: `/v1/feeds/NAME` of the admin listener.
+        required name: Name = "every feed has a name of its own, like name = \"acme-logout\"";
+        /// What it brings: "logout" tokens or security "events".
+        required kind: FeedWord = "write what it brings, kind = \"logout\" or kind = \"events\"";
+        /// The issuer, by name, whose keys sign it and whose `iss` it has.
+        required issuer: Name = "name the issuer whose keys sign it";
+        /// Whom it must be meant for, one of which `aud` must name.
+        required audiences: List<Text> = "list what `aud` may name: of logout tokens, the client's id";
+        /// The issuers, by name, whose tokens it may revoke. Unset: its own.
+        optional concerns: List<Name>;
+        /// A file with the secret that whoever delivers it bears; with `poll_uri`, that jotd bears there.
+        optional token_file: FilePath;
+        /// Where events are fetched (RFC 8936). Unset: they are delivered.
+        optional poll_uri: Text;
+        /// Time between two fetches, in seconds, while there is nothing new.
+        default poll_seconds: Count<1, 3_600> = 5;
+        /// Certificates of authorities, in PEM, to trust for fetches instead of the system's.
+        optional ca_file: FilePath;
+        /// Lets the URL's host resolve to a private or loopback address.
+        default allow_private_address: bool = false;
+        /// Lets the URL be http:// when its host is loopback, for development.
+        default allow_insecure_loopback: bool = false;
     }
 }
 
@@ -286,6 +321,13 @@ section! {
         default require_expiry: bool = true;
         /// Lets a token that is bound to a key (`cnf`) pass for whoever bears it.
         default bound_tokens_as_bearer: bool = false;
+        /// Whether a token may pass more than once: "allowed", or "single-use" by its `jti`.
+        default replay: ReplayWord = "allowed";
+        /// Where its status lists may be: https URLs that end with a slash, and with which a token's
+        /// `status.status_list.uri` must begin. Unset: `status` is not looked at.
+        optional status_lists: List<Text>;
+        /// How long a status list may be used after it is over, in seconds, while it cannot be fetched.
+        default status_grace_seconds: Count<0, DAY_SECONDS> = 0;
         /// Longest compact token of this issuer, in bytes. Unset: as in [limits].
         optional token_bytes_max: Count<256, { TOKEN_BYTES_MAX as i64 }>;
         /// How often a JWK Set is fetched again, in seconds, where the answer does not ask for sooner.
@@ -320,6 +362,8 @@ section! {
         optional scopes: List<Text>;
         /// Longest accepted age, now minus `iat`, in seconds.
         optional age_seconds_max: Count<1, YEAR_SECONDS>;
+        /// As of an issuer; "single-use" asks for it of every issuer's tokens.
+        default replay: ReplayWord = "allowed";
     }
 }
 

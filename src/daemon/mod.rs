@@ -26,11 +26,13 @@ use crate::os;
 use crate::transport::admin::{Admin, Readiness};
 use crate::transport::peers::Peers;
 use crate::transport::{Context, Shutdown, ShutdownTrigger};
-use crate::upstream::{KeysAtHand, Upstream};
+use crate::upstream::revocation::Polls;
+use crate::upstream::{KeysAtHand, Statuses, Upstream};
 use control::Control;
 use io::{Doors, IoThreads};
 use listen::{Listeners, OwnedPath};
-use reload::Reloader;
+use records::HeldAgainst;
+use reload::{Fetched, Reloader};
 use revocation::{Prepared, Revocation};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -103,6 +105,7 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     upstream: Arc<Upstream>,
     revocation: Option<Revocation>,
+    polls: Option<Polls>,
     owned_paths: Vec<OwnedPath>,
 }
 
@@ -129,8 +132,12 @@ impl Daemon {
         let feeds = records::feeds(&config);
         let keys = KeysAtHand::read(&feeds).map_err(Fault::Keys)?;
         let revocation = config.revocation.as_ref().map(Prepared::new).transpose()?;
-        let held_against = revocation.as_ref().map(Prepared::held_against).cloned();
-        let records = Arc::new(records::records(&config, &keys, held_against.as_deref())?);
+        let held_against = HeldAgainst {
+            replay: Arc::new(revocation::replay(&config, revocation.as_ref())?),
+            statuses: Arc::default(),
+            revocation: revocation.as_ref().map(Prepared::held_against).cloned(),
+        };
+        let records = Arc::new(records::records(&config, &keys, &held_against)?);
         let passed = os::take_activated().map_err(|cause| Fault::Listen {
             what: "what the service manager passed".to_owned(),
             cause,
@@ -182,10 +189,24 @@ impl Daemon {
         ));
         let hint = upstream.hint();
         engine.on_missing_key(move |issuer| hint.unknown_kid(issuer));
+        let statuses = Statuses::start(
+            held_against.statuses.clone(),
+            records::status_sources(&config),
+            engine.clone(),
+            metrics.clone(),
+            control.runtime(),
+        );
+        let polls = revocation.as_ref().map(|revocation| {
+            let runtime = control.runtime();
+            revocation.poll(engine.clone(), metrics.clone(), runtime)
+        });
         let reloader = Arc::new(Reloader::new(
             load,
             config.clone(),
-            upstream.clone(),
+            Fetched {
+                upstream: upstream.clone(),
+                statuses,
+            },
             peers.clone(),
             tls.clone(),
             held_against,
@@ -213,6 +234,7 @@ impl Daemon {
             reloader,
             upstream,
             revocation,
+            polls,
             owned_paths: listeners.owned_paths,
         })
     }
@@ -240,6 +262,7 @@ impl Daemon {
         self.serving.begin();
         let connections_done = self.io.join(left());
         drop(self.upstream);
+        drop(self.polls);
         let workers_done = self.engine.drain(left());
         // Orders are taken to the last: whoever is told that one stands finds it at the next start.
         if let Some(revocation) = &self.revocation {

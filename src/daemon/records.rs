@@ -4,9 +4,22 @@
 use super::Fault;
 use crate::config::{self, Config};
 use crate::keys::Owner;
+use crate::revocation::status::StatusLists;
 use crate::transport::tls::Acceptor;
-use crate::upstream::{Feed, KeysAtHand};
-use crate::verify::{Issuer, Records, RecordsError, Revocation};
+use crate::upstream::{Feed, KeysAtHand, StatusSources};
+use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
+use std::sync::Arc;
+
+/// What outlives every configuration, and tokens are held against.
+#[derive(Clone)]
+pub(super) struct HeldAgainst {
+    /// What was revoked, where anything can be.
+    pub(super) revocation: Option<Arc<Revocation>>,
+    /// Which single-use tokens have been used.
+    pub(super) replay: Arc<Replay>,
+    /// Status lists of issuers.
+    pub(super) statuses: Arc<StatusLists>,
+}
 
 /// Where each issuer's keys come from.
 pub(super) fn feeds(config: &Config) -> Vec<Feed> {
@@ -21,11 +34,19 @@ pub(super) fn feeds(config: &Config) -> Vec<Feed> {
     config.issuers.iter().map(feed).collect()
 }
 
+/// How issuers' status lists are fetched.
+pub(super) fn status_sources(config: &Config) -> StatusSources {
+    let looked_at = |issuer: &&config::Issuer| !issuer.policy.status_lists.is_empty();
+    let issuers = config.issuers.iter().filter(looked_at);
+    let source = |issuer: &config::Issuer| (issuer.name.clone(), issuer.status_source.clone());
+    issuers.map(source).collect()
+}
+
 /// The issuers and policies, with the keys that are at hand, and what their tokens are held against.
 pub(super) fn records(
     config: &Config,
     keys: &KeysAtHand,
-    revocation: Option<&Revocation>,
+    held_against: &HeldAgainst,
 ) -> Result<Records, RecordsError> {
     let issuer = |issuer: &config::Issuer| Issuer {
         name: issuer.name.clone(),
@@ -39,7 +60,10 @@ pub(super) fn records(
         config.issuers.iter().map(issuer).collect(),
         config.policies.clone(),
     )?;
-    Ok(match revocation {
+    let records = records
+        .spending(&held_against.replay)
+        .with_statuses(Arc::clone(&held_against.statuses));
+    Ok(match &held_against.revocation {
         Some(revocation) => records.revoking(revocation),
         None => records,
     })

@@ -1,26 +1,33 @@
 //! Reload: validate all, then swap all; on any fault the old configuration stays, whole.
 #![forbid(unsafe_code)]
 
-use super::records;
+use super::records::{self, HeldAgainst};
 use crate::config::{self, Config, Faults};
 use crate::metrics::Metrics;
 use crate::transport::peers::Peers;
 use crate::transport::tls::Acceptor;
-use crate::upstream::Upstream;
-use crate::verify::Revocation;
+use crate::upstream::{Statuses, Upstream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Reads the configuration anew.
 pub type Load = Box<dyn Fn() -> Result<Config, Faults> + Send + Sync>;
 
+/// What is fetched, by sources that a reload changes.
+pub(super) struct Fetched {
+    /// Keys.
+    pub(super) upstream: Arc<Upstream>,
+    /// Status lists.
+    pub(super) statuses: Statuses,
+}
+
 /// Reloads on demand, one at a time.
 pub(super) struct Reloader {
     load: Load,
     current: Mutex<Config>,
-    upstream: Arc<Upstream>,
+    fetched: Fetched,
     peers: Arc<Peers>,
     tls: Option<Acceptor>,
-    revocation: Option<Arc<Revocation>>,
+    held_against: HeldAgainst,
     metrics: Arc<Metrics>,
 }
 
@@ -28,20 +35,20 @@ impl Reloader {
     pub(super) fn new(
         load: Load,
         current: Config,
-        upstream: Arc<Upstream>,
+        fetched: Fetched,
         peers: Arc<Peers>,
         tls: Option<Acceptor>,
-        revocation: Option<Arc<Revocation>>,
+        held_against: HeldAgainst,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_last_reload_successful.set(1);
         Self {
             load,
             current: Mutex::new(current),
-            upstream,
+            fetched,
             peers,
             tls,
-            revocation,
+            held_against,
             metrics,
         }
     }
@@ -73,11 +80,15 @@ impl Reloader {
         if let Some(identity) = &identity {
             Acceptor::new(identity).map_err(|error| line(error.to_string()))?;
         }
-        self.upstream
+        self.fetched
+            .upstream
             .replace(records::feeds(&next), |keys| {
-                records::records(&next, keys, self.revocation.as_deref())
+                records::records(&next, keys, &self.held_against)
             })
             .map_err(|faults| line(faults.join("\n")))?;
+        self.fetched
+            .statuses
+            .set_sources(records::status_sources(&next));
         self.peers.set_rules(next.peers.clone());
         if let (Some(acceptor), Some(identity)) = (&self.tls, &identity) {
             acceptor
@@ -105,6 +116,7 @@ impl Reloader {
             listen: current.listen.clone(),
             limits: current.limits.clone(),
             log: current.log,
+            single_use_tokens_max: current.single_use_tokens_max,
             revocation: current.revocation.clone(),
             ..next
         };
@@ -139,8 +151,16 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (
             "limits",
             same(
-                &(&old.limits, old.engine.queue_cost_ns_max),
-                &(&new.limits, new.engine.queue_cost_ns_max),
+                &(
+                    &old.limits,
+                    old.engine.queue_cost_ns_max,
+                    old.single_use_tokens_max,
+                ),
+                &(
+                    &new.limits,
+                    new.engine.queue_cost_ns_max,
+                    new.single_use_tokens_max,
+                ),
             ),
         ),
         ("log", same(&old.log, &new.log)),

@@ -3,15 +3,22 @@
 
 use super::Fault;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
+use crate::engine::Engine;
 use crate::metrics::Metrics;
+use crate::os;
+use crate::replay::{SharedUses, UsedTokens};
 use crate::revocation::{IdKey, Options, Register};
 use crate::transport::admin::{self, BearerSecret};
-use crate::upstream::revocation::redis::{Address, Durability, LogOptions, Options as LogsOptions};
-use crate::upstream::revocation::{Desk, Intake};
-use crate::verify;
+use crate::upstream::revocation::redis::{
+    Address, Durability, LogOptions, Options as LogsOptions, Uses,
+};
+use crate::upstream::revocation::{Desk, Intake, Poll, Polling, Polls};
+use crate::verify::{self, Replay};
+use http::HeaderValue;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 /// What is configured, before the log is read. Tenants must be known to the register by then: records of others are
@@ -20,7 +27,11 @@ pub(super) struct Prepared {
     state_dir: PathBuf,
     logs: Option<LogsOptions>,
     ids: Arc<IdKey>,
+    /// Names uses of single-use tokens, as all who share logs do.
+    use_ids: IdKey,
     secret: Option<BearerSecret>,
+    feeds: Vec<admin::Feed>,
+    polls: Vec<Poll>,
     held_against: Arc<verify::Revocation>,
 }
 
@@ -29,6 +40,8 @@ pub(super) struct Revocation {
     pub(super) desk: Desk,
     ids: Arc<IdKey>,
     secret: Option<BearerSecret>,
+    feeds: Arc<[admin::Feed]>,
+    polls: Vec<Poll>,
 }
 
 impl Prepared {
@@ -55,7 +68,10 @@ impl Prepared {
             state_dir: config.state_dir.clone(),
             logs: logs(config)?,
             ids: Arc::new(IdKey::new(id_secret)),
+            use_ids: IdKey::new(id_secret),
             secret: secret.map(|secret| BearerSecret::new(&secret)),
+            feeds: delivered(config)?,
+            polls: fetched(config)?,
             held_against: Arc::new(held_against),
         })
     }
@@ -78,6 +94,8 @@ impl Prepared {
             desk,
             ids: self.ids,
             secret: self.secret,
+            feeds: self.feeds.into(),
+            polls: self.polls,
         })
     }
 }
@@ -94,6 +112,17 @@ impl Revocation {
         Arc::new(move || desk.logs())
     }
 
+    /// Starts to fetch the feeds that are fetched.
+    pub(super) fn poll(&self, engine: Engine, metrics: Arc<Metrics>, runtime: &Handle) -> Polls {
+        let polling = Polling {
+            engine,
+            desk: self.desk.clone(),
+            ids: Arc::clone(&self.ids),
+            metrics,
+        };
+        Polls::start(self.polls.clone(), &polling, runtime)
+    }
+
     /// What the admin listener does with it.
     pub(super) fn served(&self) -> admin::Revocation {
         let (submitting, watched) = (self.desk.clone(), Arc::clone(self.desk.intake()));
@@ -108,8 +137,74 @@ impl Revocation {
             register: self.register(),
             ids: Arc::clone(&self.ids),
             secret: self.secret.clone(),
+            feeds: Arc::clone(&self.feeds),
         }
     }
+}
+
+/// The feeds that the admin listener takes.
+fn delivered(config: &config::Revocation) -> Result<Vec<admin::Feed>, Fault> {
+    let feeds = config.feeds.iter().filter(|feed| feed.poll.is_none());
+    let feed = |feed: &config::RevocationFeed| {
+        let secret = feed.token_file.as_deref().map(read).transpose()?;
+        Ok(admin::Feed {
+            feed: Arc::clone(&feed.feed),
+            secret: secret.map(|secret| BearerSecret::new(&secret)),
+        })
+    };
+    feeds.map(feed).collect()
+}
+
+/// The feeds that are fetched.
+fn fetched(config: &config::Revocation) -> Result<Vec<Poll>, Fault> {
+    let mut polls = Vec::new();
+    for config::RevocationFeed {
+        feed,
+        token_file,
+        poll,
+    } in &config.feeds
+    {
+        let Some(poll) = poll else { continue };
+        let authorization = token_file.as_deref().map(|path| -> Result<_, Fault> {
+            let secret = read(path)?;
+            let bearer = [b"Bearer ", secret.trim_ascii()].concat();
+            let mut value = HeaderValue::from_bytes(&bearer).map_err(|_| {
+                Fault::Revocation(format!("{} does not fit a header", path.display()))
+            })?;
+            value.set_sensitive(true);
+            Ok(value)
+        });
+        polls.push(Poll {
+            feed: Arc::clone(feed),
+            uri: poll.uri.clone(),
+            authorization: authorization.transpose()?,
+            every: poll.every,
+            trust: poll.trust.clone(),
+        });
+    }
+    Ok(polls)
+}
+
+/// How single-use tokens pass once: on this host, or with logs elsewhere on all that share them.
+///
+/// # Errors
+/// [`Fault::Revocation`].
+pub(super) fn replay(config: &Config, prepared: Option<&Prepared>) -> Result<Replay, Fault> {
+    let logs = prepared.and_then(|prepared| prepared.logs.as_ref());
+    let shared = logs.map(Uses::start).transpose();
+    let shared = shared.map_err(|cause| Fault::Revocation(cause.to_string()))?;
+    Ok(Replay {
+        used: Arc::new(UsedTokens::new(config.single_use_tokens_max)),
+        ids: prepared.map_or_else(random_ids, |prepared| prepared.use_ids.clone()),
+        shared: shared.map(|uses| Arc::new(uses) as Arc<dyn SharedUses>),
+    })
+}
+
+/// Nobody else needs to know the names of our uses.
+fn random_ids() -> IdKey {
+    let mut secret = Zeroizing::new([0; 32]);
+    os::fill_random(&mut *secret);
+    IdKey::new(&*secret)
 }
 
 /// Logs elsewhere, if there are any.

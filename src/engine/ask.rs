@@ -6,6 +6,7 @@
 
 use super::Call;
 use super::call::{Began, Pending, Ticket};
+use super::settling::Decided;
 use super::shared::Shared;
 use super::worker::Mail;
 use crate::cache::Digest;
@@ -71,7 +72,18 @@ pub(super) fn ask(
     });
     let Some(mut misses) = missed else {
         time_some(shared, now);
-        return Some(verdicts);
+        if !records.may_spend(call.policy) {
+            return Some(verdicts);
+        }
+        let decided = Decided {
+            records: &records,
+            tokens: &call.tokens,
+            policy: call.policy,
+            verdicts,
+            generation: began.generation,
+        };
+        let settled = decided.settle(Box::new(reply), now);
+        return settled.map(|(verdicts, _reply)| verdicts);
     };
     let records = Arc::clone(&records);
     let duration = shared.miss_duration.clone();

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::budget::Budget;
+use super::settling::Decided;
 use super::{Call, Peer, Reply};
 use crate::clock::{self, Now};
 use crate::verdict::{Unavailable, Verdict};
@@ -132,8 +133,9 @@ impl Pending {
     /// All tickets have been handed out. If all are back already, these are the verdicts, and the reply will
     /// not be called.
     pub(super) fn close(&self) -> Option<Vec<Verdict>> {
-        let complete = self.lock().arrive();
-        complete.map(|(verdicts, _reply)| self.reconsidered(verdicts))
+        let (verdicts, reply) = self.lock().arrive()?;
+        let (verdicts, _reply) = self.settled(verdicts, reply?)?;
+        Some(verdicts)
     }
 
     fn deliver(&self, index: usize, verdict: Verdict) {
@@ -142,13 +144,28 @@ impl Pending {
             progress.set(index, verdict);
             progress.arrive()
         };
-        if let Some((verdicts, Some(reply))) = complete {
-            let verdicts = self.reconsidered(verdicts);
+        if let Some((verdicts, Some(reply))) = complete
+            && let Some((verdicts, reply)) = self.settled(verdicts, reply)
+        {
             let took = clock::since_boot().saturating_sub(self.arrived.since_boot);
             self.duration.observe(took.as_secs_f64());
             // A reply that panics has had its call; the worker and other callers are not to suffer.
             let _ = catch_unwind(AssertUnwindSafe(|| reply(verdicts)));
         }
+    }
+
+    /// The verdicts as they are to be given, and the reply to give; `None` where others are asked first, and the
+    /// reply is given then.
+    fn settled(&self, verdicts: Vec<Verdict>, reply: Reply) -> Option<(Vec<Verdict>, Reply)> {
+        let generation = self.records.revocation_generation();
+        let decided = Decided {
+            records: &self.records,
+            tokens: &self.tokens,
+            policy: self.policy,
+            verdicts: self.reconsidered(verdicts),
+            generation,
+        };
+        decided.settle(reply, self.arrived)
     }
 
     /// The verdicts as they are now. The first of them may have waited long for the last, and an order that has come

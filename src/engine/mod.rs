@@ -14,18 +14,21 @@
 //! `docs/decisions/0002-engine.md` says why it is made this way.
 #![forbid(unsafe_code)]
 
+mod aside;
 mod ask;
 mod budget;
 mod call;
 mod flights;
 mod peer;
 mod schedule;
+mod settling;
 mod shared;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod worker;
 
+pub use aside::aside;
 pub use peer::Peer;
 pub use tables::{TableReport, keep_tables};
 
@@ -260,6 +263,13 @@ impl Engine {
     /// counts; returns whether this was it.
     pub fn on_missing_key(&self, hook: impl Fn(&Arc<str>) + Send + Sync + 'static) -> bool {
         self.0.shared.missing_key.set(Box::new(hook)).is_ok()
+    }
+
+    /// Something that this issuer signed names a key that it does not have: tells the hook, if there is one.
+    pub fn look_for_key(&self, issuer: &Arc<str>) {
+        if let Some(hook) = self.0.shared.missing_key.get() {
+            hook(issuer);
+        }
     }
 
     /// The clock all decisions use.

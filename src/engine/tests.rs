@@ -1,5 +1,7 @@
 //! The engine as its callers see it: every call answered once and rightly, whatever goes wrong meanwhile.
 
+mod replay;
+
 use super::*;
 use crate::clock;
 use crate::crypto::Scheme;

@@ -180,7 +180,9 @@ impl Policy {
                 .is_none()
                 .then(|| Refusal::MissingClaim(Cow::Owned(name.to_owned())))
         };
-        if self.expiry_required
+        // A use is remembered until the token has expired, so there must be such a moment.
+        let single_use = self.single_use || narrowing.single_use;
+        if (self.expiry_required || single_use)
             && let Some(refusal) = missing("exp")
         {
             return Err(refusal);
@@ -194,6 +196,9 @@ impl Policy {
         if self.asks_for_access_tokens_only()
             && let Some(refusal) = ACCESS_TOKEN_CLAIMS.iter().find_map(|name| missing(name))
         {
+            return Err(refusal);
+        }
+        if single_use && let Some(refusal) = missing("jti") {
             return Err(refusal);
         }
         let required = self

@@ -33,6 +33,12 @@ pub struct Policy {
     /// Whether a token bound to a key by `cnf` (RFC 7800) may pass as a plain bearer token. Off unless
     /// spelled out.
     pub bound_tokens_as_bearer: bool,
+    /// Whether a token passes once only, by its `jti`, which must then be present, and `exp` too.
+    pub single_use: bool,
+    /// Where status lists may be fetched: what their addresses begin with. Empty: a token's `status` is not looked at.
+    pub status_lists: Vec<Box<str>>,
+    /// How much older than it says of itself a status list may be.
+    pub status_grace_seconds: u32,
 }
 
 /// Which `typ` headers are accepted, compared as media types (RFC 7515 §4.1.9).
@@ -74,6 +80,8 @@ pub struct Narrowing {
     pub scopes: Vec<Box<str>>,
     /// Longest accepted age, `now - iat`, in seconds.
     pub age_seconds_max: Option<i64>,
+    /// Whether a token passes once only, as in [`Policy::single_use`].
+    pub single_use: bool,
 }
 
 impl Default for Policy {
@@ -89,6 +97,9 @@ impl Default for Policy {
             lifetime_seconds_max: None,
             age_seconds_max: None,
             bound_tokens_as_bearer: false,
+            single_use: false,
+            status_lists: Vec::new(),
+            status_grace_seconds: 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{Member, Members, RecordKey, TenantTag};
 use aws_lc_rs::hmac::{self, Context, HMAC_SHA256, Key};
 
 /// The secret under which ids are made. The same for all who share a log.
+#[derive(Clone)]
 pub struct IdKey(Key);
 
 impl IdKey {

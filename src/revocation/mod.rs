@@ -5,6 +5,7 @@
 //! holds a keyed hash of who is meant.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod coherence;
 mod id_key;
 mod log_report;
@@ -15,8 +16,10 @@ mod quota;
 mod receipt;
 mod record;
 mod register;
+pub mod signal;
 mod stamp;
 mod standing;
+pub mod status;
 mod table;
 mod tenant;
 #[cfg(test)]

@@ -132,11 +132,7 @@ const ITEMS: &[Item] = &[
         "nothing is looked up for a token that is expired or not genuine",
         None,
     ),
-    (
-        "V-39",
-        "Token Status List rules",
-        Some("revocation, a later issue"),
-    ),
+    ("V-39", "Token Status List rules", None),
     (
         "V-40",
         "tokens are secrets: none in logs, metrics, errors",
@@ -165,6 +161,17 @@ const ITEMS: &[Item] = &[
     (
         "I-21",
         "a token that an order names is refused from the order's acknowledgement on, cached or not",
+        None,
+    ),
+    (
+        "I-22",
+        "what others say is revoked counts by their signature, for our audience, about whom they may speak of, and is \
+         acknowledged only once it stands",
+        None,
+    ),
+    (
+        "I-23",
+        "a single-use token passes once: in a batch, on all threads, from the cache, on all hosts that share uses",
         None,
     ),
     (

@@ -1,11 +1,10 @@
-//! The HTTPS client of one issuer: whom it trusts, and which addresses it connects to.
+//! The HTTPS client of one server elsewhere: whom it trusts, and which addresses it connects to.
 #![forbid(unsafe_code)]
 
 use super::fetch::{FetchError, chain};
-use super::source::{Endpoint, Remote};
 use super::uri::{is_loopback, is_public};
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,18 +15,29 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task;
 use tower_service::Service;
 
-/// Makes requests without a body, each on a connection of its own.
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<PublicResolver>>, Empty<Bytes>>;
+/// Whom a client trusts, and where it may connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the host may resolve to an address that is not public.
+    pub allow_private_address: bool,
+    /// Whether the host may be loopback over plain HTTP.
+    pub allow_insecure_loopback: bool,
+}
 
-/// A client for one issuer. Reads certificate authorities, which takes milliseconds.
-pub(super) fn client(remote: &Remote) -> Result<HttpClient, FetchError> {
-    let roots = match &remote.ca_file {
+/// Makes requests, each on a connection of its own.
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<PublicResolver>>, Full<Bytes>>;
+
+/// A client for one host. Reads certificate authorities, which takes milliseconds.
+pub(super) fn client(host: Option<&str>, trust: &Trust) -> Result<HttpClient, FetchError> {
+    let roots = match &trust.ca_file {
         Some(path) => read_roots(path)?,
         None => system_roots()?,
     };
@@ -37,12 +47,9 @@ pub(super) fn client(remote: &Remote) -> Result<HttpClient, FetchError> {
         .map_err(|error| FetchError::Unreachable(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let host = match &remote.endpoint {
-        Endpoint::Jwks(uri) | Endpoint::Discovery { document: uri, .. } => uri.host(),
-    };
-    let plain = remote.allow_insecure_loopback && host.is_some_and(is_loopback);
+    let plain = trust.allow_insecure_loopback && host.is_some_and(is_loopback);
     let mut tcp = HttpConnector::new_with_resolver(PublicResolver {
-        allow_private: remote.allow_private_address || plain,
+        allow_private: trust.allow_private_address || plain,
         inner: GaiResolver::new(),
     });
     tcp.enforce_http(false);

@@ -2,7 +2,7 @@
 //! more than a timer tick: total time, size, redirects, encodings and where the name resolves to.
 #![forbid(unsafe_code)]
 
-use super::client::{HttpClient, client};
+use super::client::{HttpClient, Trust, client};
 use super::source::{Endpoint, Remote};
 use super::uri::check_uri;
 use crate::jose::JwkSet;
@@ -13,7 +13,7 @@ use http::header::{
     IF_NONE_MATCH, LOCATION, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use std::error::Error;
 use std::time::Duration;
@@ -44,8 +44,8 @@ pub(super) enum FetchError {
     Status(StatusCode),
     #[error("redirected to another place, which is not followed{0}")]
     Redirected(&'static str),
-    #[error("the answer is larger than {JWKS_BYTES_MAX} bytes")]
-    TooLarge,
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
     #[error("the answer is compressed though it was asked not to be")]
     Encoded,
     #[error("{0}")]
@@ -58,7 +58,7 @@ impl FetchError {
         match self {
             Self::Unreachable(_) | Self::TimedOut(_) => "unreachable",
             Self::Status(_) | Self::Redirected(_) => "status",
-            Self::TooLarge => "too_large",
+            Self::TooLarge(_) => "too_large",
             Self::Encoded | Self::Invalid(_) => "invalid",
         }
     }
@@ -94,13 +94,20 @@ impl Fetcher {
         let client = match &self.client {
             Some(client) => client.clone(),
             None => {
-                let remote = self.remote.clone();
+                let trust = Trust {
+                    ca_file: self.remote.ca_file.clone(),
+                    allow_private_address: self.remote.allow_private_address,
+                    allow_insecure_loopback: self.remote.allow_insecure_loopback,
+                };
+                let uri = match &self.remote.endpoint {
+                    Endpoint::Jwks(uri) | Endpoint::Discovery { document: uri, .. } => uri.clone(),
+                };
                 // Reading the system's authorities takes milliseconds that belong to the connections.
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "this runtime carries no connections, and a client is made seldom"
                 )]
-                let client = tokio::task::spawn_blocking(move || client(&remote)).await;
+                let client = tokio::task::spawn_blocking(move || client(uri.host(), &trust)).await;
                 let client =
                     client.map_err(|error| FetchError::Unreachable(error.to_string()))??;
                 self.client.insert(client).clone()
@@ -120,7 +127,7 @@ impl Fetcher {
             return Ok(Fetched::NotModified(fresh_for));
         }
         let tag = response.headers().get(ETAG).cloned();
-        let body = body(response).await?;
+        let body = body(response, JWKS_BYTES_MAX).await?;
         let jwks = JwkSet::parse(&body).map_err(|error| FetchError::Invalid(error.to_string()))?;
         // An entity tag longer than any server needs is not worth sending back.
         self.tag = tag.filter(|tag| tag.len() <= 256).map(|tag| (uri, tag));
@@ -143,7 +150,7 @@ impl Fetcher {
             jwks_uri: String,
         }
         let invalid = |why: String| FetchError::Invalid(format!("the discovery document {why}"));
-        let body = body(self.get(client, document, None).await?).await?;
+        let body = body(self.get(client, document, None).await?, JWKS_BYTES_MAX).await?;
         let found: Document = serde_json::from_slice(&body)
             .map_err(|error| invalid(format!("cannot be read: {error}")))?;
         if found.issuer != issuer {
@@ -201,14 +208,17 @@ async fn get_once(
         request = request.header(IF_NONE_MATCH, tag);
     }
     let request = request
-        .body(Empty::new())
+        .body(Full::default())
         .map_err(|error| FetchError::Unreachable(error.to_string()))?;
     let response = client.request(request).await;
     response.map_err(|error| FetchError::Unreachable(chain(&error)))
 }
 
 /// The whole body of a good answer, within bounds.
-async fn body(response: Response<Incoming>) -> Result<Bytes, FetchError> {
+pub(super) async fn body(
+    response: Response<Incoming>,
+    bytes_max: usize,
+) -> Result<Bytes, FetchError> {
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status()));
     }
@@ -217,12 +227,12 @@ async fn body(response: Response<Incoming>) -> Result<Bytes, FetchError> {
     if encoding.is_some_and(|encoding| encoding != "identity") {
         return Err(FetchError::Encoded);
     }
-    let collected = Limited::new(response.into_body(), JWKS_BYTES_MAX)
+    let collected = Limited::new(response.into_body(), bytes_max)
         .collect()
         .await;
     match collected {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLarge),
+        Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLarge(bytes_max)),
         Err(error) => Err(FetchError::Unreachable(chain(&*error))),
     }
 }

@@ -9,13 +9,16 @@ mod fetch;
 mod publish;
 pub mod revocation;
 mod source;
+mod status;
 mod uri;
 mod watch;
 
+pub use client::Trust;
 pub use feed::Feed;
 pub use source::{
     Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,
 };
+pub use status::{StatusSource, StatusSources, Statuses};
 pub use uri::{UriFault, check_uri, is_public};
 
 use crate::engine::Engine;

@@ -176,6 +176,6 @@ mod tests {
             assert_eq!(Cause::from_code(cause.code()), Some(cause));
         }
         assert_eq!((Reason::from_code(0), Reason::from_code(26)), (None, None));
-        assert_eq!((Cause::from_code(0), Cause::from_code(5)), (None, None));
+        assert_eq!((Cause::from_code(0), Cause::from_code(6)), (None, None));
     }
 }

@@ -186,6 +186,8 @@ pub enum Refusal {
     },
     /// An order revokes it.
     Revoked,
+    /// It may be used once, and was.
+    Replayed,
     /// The token is bound to a key or a client by `cnf`, and was presented as a plain bearer token.
     BindingMismatch,
     /// A scope that the policy requires was not granted.
@@ -219,6 +221,7 @@ impl Refusal {
             Self::UnknownCritical => Reason::UnknownCritical,
             Self::TooLarge { .. } => Reason::TooLarge,
             Self::Revoked => Reason::Revoked,
+            Self::Replayed => Reason::Replayed,
             Self::BindingMismatch => Reason::BindingMismatch,
             Self::InsufficientScope => Reason::InsufficientScope,
             Self::Forbidden(_) => Reason::Forbidden,
@@ -260,6 +263,7 @@ impl fmt::Display for Refusal {
                 write!(f, "the {what} is longer than {limit_bytes} bytes")
             }
             Self::Revoked => f.write_str("an order revokes the token"),
+            Self::Replayed => f.write_str("the token may be used once, and was"),
             Self::BindingMismatch => {
                 f.write_str("the token is bound by cnf and cannot pass as a bearer token")
             }
@@ -290,15 +294,18 @@ pub enum Cause {
     RevocationStale = 3,
     /// The caller's deadline passed before the work was done.
     Deadline = 4,
+    /// The token may be used once, and whether it was cannot be said.
+    ReplayUnknown = 5,
 }
 
 impl Cause {
     /// Every cause, in wire order.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Overloaded,
         Self::KeysRefreshing,
         Self::RevocationStale,
         Self::Deadline,
+        Self::ReplayUnknown,
     ];
 
     /// The stable name, as in the JSON verdict.
@@ -309,6 +316,7 @@ impl Cause {
             Self::KeysRefreshing => "keys_refreshing",
             Self::RevocationStale => "revocation_stale",
             Self::Deadline => "deadline",
+            Self::ReplayUnknown => "replay_unknown",
         }
     }
 
@@ -339,6 +347,11 @@ impl Unavailable {
     /// Revocations may have been missed; asking again helps once the feed is back.
     pub const REVOCATION_STALE: Self = Self {
         cause: Cause::RevocationStale,
+        retry_after_ms: 100,
+    };
+    /// Where uses are shared is out of reach, or there is no room to remember one more.
+    pub const REPLAY_UNKNOWN: Self = Self {
+        cause: Cause::ReplayUnknown,
         retry_after_ms: 100,
     };
     /// The issuer's keys have not arrived yet.

@@ -209,7 +209,11 @@ fn judge(
         }
     };
     let expires_at = claims.exp.map(|exp| exp.floor);
-    let verdict = word.freshness().map_or_else(
+    let status = || records.check_status(&entry.issuer, claims, now);
+    let standing = word
+        .freshness()
+        .and_then(|freshness| status().map(|()| freshness));
+    let verdict = standing.map_or_else(
         |verdict| verdict,
         |revocation| {
             Verdict::Valid(Trusted {

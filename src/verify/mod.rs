@@ -7,19 +7,25 @@
 mod batch;
 mod digest;
 mod header_memo;
+mod hearing;
 mod issuer;
 mod recall;
 mod records;
 mod revoking;
+mod spending;
+mod statement;
+mod statuses;
 #[cfg(test)]
 mod tests;
 
 pub use batch::{Scratch, verify_batch};
 pub use digest::DigestKey;
+pub use hearing::{Feed, FeedKind, Heard, NotHeard};
 pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
 pub use recall::Recalled;
 pub use records::{Records, RecordsError};
 pub use revoking::{Outlook, Revocation};
+pub use spending::{Replay, Unsettled};
 
 use crate::cache::Entry;
 use crate::jose::{Claims, CompactJws, JoseError};

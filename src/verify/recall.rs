@@ -54,6 +54,11 @@ impl Records {
             Ok(revocation) => revocation,
             Err(verdict) => return Recalled::Answer(verdict),
         };
+        if !current.issuer.policy.status_lists.is_empty()
+            && let Err(verdict) = self.check_status_again(&current.issuer, question.token, now)
+        {
+            return Recalled::Answer(verdict);
+        }
         let claims = match claims_again(question) {
             Ok(claims) => claims,
             Err(refusal) => return Recalled::Answer(refusal.into()),

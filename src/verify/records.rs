@@ -1,12 +1,15 @@
 //! Everything a decision rests on besides the token and the time: an immutable snapshot.
 
 use super::revoking::Revoking;
+use super::spending::Spending;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
-use crate::limits::{ISSUERS_MAX, TOKEN_BYTES_DEFAULT};
+use crate::limits::{ISSUERS_MAX, LEEWAY_SECONDS_MAX, TOKEN_BYTES_DEFAULT};
 use crate::policy::Narrowing;
 use crate::revocation::Register;
-use hashbrown::HashMap;
+use crate::revocation::status::StatusLists;
+use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +22,12 @@ pub struct Records {
     token_bytes_max: usize,
     /// The revocations that tokens are held against, if any.
     pub(super) register: Option<Arc<Register>>,
+    /// Issuers, by name, whose tokens pass once only.
+    pub(super) single_use: Arc<HashSet<Arc<str>>>,
+    /// The status lists that tokens are held against, if any.
+    pub(super) statuses: Option<Arc<StatusLists>>,
+    /// What single-use tokens are held against, if anything.
+    pub(super) spending: Option<Arc<Spending>>,
 }
 
 /// An issuer with what the records know of it besides.
@@ -80,6 +89,15 @@ impl Records {
             policies: HashMap::from([(PolicyId::DEFAULT, Narrowing::default())]),
             token_bytes_max: token_bytes_max.unwrap_or(TOKEN_BYTES_DEFAULT),
             register: None,
+            single_use: Arc::new(
+                issuers
+                    .iter()
+                    .filter(|issuer| issuer.policy.single_use)
+                    .map(|issuer| Arc::clone(&issuer.name))
+                    .collect(),
+            ),
+            statuses: None,
+            spending: None,
         };
         let mut names = HashMap::with_capacity(issuers.len());
         let mut tenants = HashMap::new();
@@ -166,6 +184,9 @@ impl Records {
             policies: self.policies.clone(),
             token_bytes_max: self.token_bytes_max,
             register: self.register.clone(),
+            single_use: Arc::clone(&self.single_use),
+            statuses: self.statuses.clone(),
+            spending: self.spending.clone(),
         })
     }
 
@@ -184,6 +205,24 @@ impl Records {
     /// The issuers, in configured order.
     pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
         self.issuers.iter().map(|entry| &entry.issuer)
+    }
+
+    /// By tenant, the longest life that a token of it can have left, leeway included; `None` where nothing bounds it.
+    #[must_use]
+    pub fn lifetimes(&self) -> BTreeMap<Box<str>, Option<u32>> {
+        let mut lifetimes: BTreeMap<Box<str>, Option<u32>> = BTreeMap::new();
+        for issuer in self.issuers() {
+            let own = issuer
+                .policy
+                .lifetime_seconds_max
+                .and_then(|max| u32::try_from(max.saturating_add(LEEWAY_SECONDS_MAX)).ok());
+            // An issuer whose tokens nothing bounds makes its tenant unbounded.
+            lifetimes
+                .entry(issuer.tenant.as_ref().into())
+                .and_modify(|longest| *longest = longest.zip(own).map(|(a, b)| a.max(b)))
+                .or_insert(own);
+        }
+        lifetimes
     }
 
     /// The number of the named request policy.

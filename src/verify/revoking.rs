@@ -233,9 +233,12 @@ fn renewed(word: Word, stamp: Stamp) -> Word {
     }
 }
 
-type ReadAgain<'p, 't> = (std::rc::Rc<Header>, Claims<'p>, &'t [u8]);
+pub(super) type ReadAgain<'p, 't> = (std::rc::Rc<Header>, Claims<'p>, &'t [u8]);
 
-fn read_again<'b>(token: &'b [u8], payload: &'b mut Vec<u8>) -> Result<ReadAgain<'b, 'b>, Refusal> {
+pub(super) fn read_again<'b>(
+    token: &'b [u8],
+    payload: &'b mut Vec<u8>,
+) -> Result<ReadAgain<'b, 'b>, Refusal> {
     let jws = CompactJws::parse(token, token.len()).map_err(super::refusal)?;
     let header = header_memo::parse(jws.header_segment()).map_err(super::refusal)?;
     jws.decode_payload(payload).map_err(super::refusal)?;

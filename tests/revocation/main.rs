@@ -8,9 +8,11 @@ mod command_line;
 mod crashes;
 #[path = "../daemon_support/mod.rs"]
 mod daemon_support;
+mod feeds;
 mod figures;
 mod redis;
 mod shared;
+mod status_lists;
 mod support;
 mod surfaces;
 mod tokens;

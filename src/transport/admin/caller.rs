@@ -74,6 +74,11 @@ impl Caller {
     }
 }
 
+/// Whether the request bears this secret.
+pub(super) fn bears<B>(request: &Request<B>, secret: &BearerSecret) -> bool {
+    bearer(request).is_some_and(|candidate| secret.is(candidate))
+}
+
 /// RFC 6750 §2.1: `Authorization: Bearer …`, once; the scheme in any case (RFC 9110 §11.1).
 fn bearer<B>(request: &Request<B>) -> Option<&[u8]> {
     let mut values = request.headers().get_all(AUTHORIZATION).iter();

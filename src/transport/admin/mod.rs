@@ -5,8 +5,8 @@
 //! secret besides, or the admin socket.
 #![forbid(unsafe_code)]
 
-mod audit;
 mod caller;
+mod feeds;
 mod guard;
 mod orders;
 mod readiness;
@@ -15,6 +15,7 @@ mod revoke;
 mod routes;
 
 pub use caller::BearerSecret;
+pub use feeds::Feed;
 pub use readiness::{Logs, Readiness};
 
 use super::budget::Budget;
@@ -76,6 +77,8 @@ pub struct Revocation {
     pub ids: Arc<IdKey>,
     /// What callers over TCP must bear; without it, only the admin socket can revoke.
     pub secret: Option<BearerSecret>,
+    /// Who else says what is revoked, and delivers it here.
+    pub feeds: Arc<[Feed]>,
 }
 
 /// Accepts connections until shutdown begins, and returns when the last of them has ended.

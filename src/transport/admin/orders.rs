@@ -3,7 +3,6 @@
 
 use super::Connection;
 use crate::encoding::json::Object;
-use crate::limits::LEEWAY_SECONDS_MAX;
 use crate::revocation::{Order, Record, TenantTag, Wait};
 use std::collections::BTreeMap;
 
@@ -123,18 +122,7 @@ pub(super) fn record(
 impl Tenants {
     /// Of the issuers configured now.
     pub(super) fn of(connection: &Connection) -> Self {
-        let mut lifetimes: BTreeMap<Box<str>, Option<u32>> = BTreeMap::new();
-        for issuer in connection.context.engine.records().issuers() {
-            let own = issuer
-                .policy
-                .lifetime_seconds_max
-                .and_then(|max| u32::try_from(max.saturating_add(LEEWAY_SECONDS_MAX)).ok());
-            // An issuer whose tokens nothing bounds makes its tenant unbounded.
-            lifetimes
-                .entry(issuer.tenant.as_ref().into())
-                .and_modify(|longest| *longest = longest.zip(own).map(|(a, b)| a.max(b)))
-                .or_insert(own);
-        }
+        let lifetimes = connection.context.engine.records().lifetimes();
         let names = match &connection.admin.revocation {
             None => BTreeMap::new(),
             Some(revocation) => {

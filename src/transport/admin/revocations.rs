@@ -4,10 +4,10 @@
 //! a record holds a keyed hash of it.
 #![forbid(unsafe_code)]
 
+use super::Connection;
 use super::orders::{self, Asked, Given};
-use super::{Connection, audit};
 use crate::metrics::RefusedLabels;
-use crate::revocation::{Arrival, NotTaken, Progress, Receipt, Record, RecordKey, kind_of};
+use crate::revocation::{Arrival, NotTaken, Progress, Receipt, Record, RecordKey, audit, kind_of};
 use crate::transport::http::Body;
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -15,6 +15,7 @@ use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt::Display;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -40,11 +41,11 @@ pub(super) async fn take(
         Ok(given) => given,
         Err(faults) => {
             refused(connection, "invalid", 1);
-            audit::faulty(connection.caller, faults.len());
+            audit::faulty(&connection.caller, faults.len());
             return faulty(&faults);
         }
     };
-    match submit(connection, &orders, wait).await {
+    match submit(connection, &connection.caller, &orders, wait).await {
         Ok(receipt) => taken(&orders, &receipt),
         Err(why) => not_taken(why),
     }
@@ -53,16 +54,17 @@ pub(super) async fn take(
 /// Hands orders in, counts them and writes them into the audit.
 pub(super) async fn submit(
     connection: &Connection,
+    by: &(dyn Display + Sync),
     orders: &[Asked],
     wait: crate::revocation::Wait,
 ) -> Result<Receipt, NotTaken> {
-    let Some(revocation) = &connection.admin.revocation else {
+    let Some(served) = &connection.admin.revocation else {
         return Err(NotTaken::Stopping);
     };
     let records = orders.iter().map(|asked| asked.record).collect();
-    let outcome = (revocation.submit)(records, wait).await;
+    let outcome = (served.submit)(records, wait).await;
     for asked in orders {
-        audit::order(connection.caller, asked, outcome.as_ref());
+        audit::order(by, &asked.order, &asked.record, outcome.as_ref());
     }
     if let Err(why) = &outcome {
         refused(connection, why.name(), orders.len());

@@ -52,7 +52,7 @@ pub(super) async fn answer(
         // Nothing is left to revoke of a token that is over.
         Err(_over) => return done(None),
     };
-    match revocations::submit(connection, &[asked], Wait::Accepted).await {
+    match revocations::submit(connection, &connection.caller, &[asked], Wait::Accepted).await {
         Ok(receipt) => done(Some(receipt.progress)),
         Err(why) => revocations::not_taken(why),
     }
@@ -118,6 +118,7 @@ fn is_genuine(reason: Reason) -> bool {
             | Reason::InvalidClaim
             | Reason::BindingMismatch
             | Reason::InsufficientScope
+            | Reason::Replayed
     )
 }
 

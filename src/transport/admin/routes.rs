@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::caller::Unauthorized;
-use super::{Connection, audit, guard, revocations, revoke};
+use super::{Connection, feeds, guard, revocations, revoke};
+use crate::revocation::audit;
 use crate::transport::http::{Body, Unread, read_body, without_body};
 use crate::verdict::Unavailable;
 use hyper::body::Incoming;
@@ -31,9 +32,10 @@ async fn route(connection: &Connection, request: Request<Incoming>) -> Response<
         "/v1/revocations" => "GET, POST",
         "/v1/revocations/watch" => "GET",
         "/reload" | "/revoke" => "POST",
+        feed if feed.starts_with(feeds::PATH) => "POST",
         _ => {
             let known = "/metrics /livez /readyz /buildinfo /v1/revocations /v1/revocations/watch, and POST \
-                         /reload /revoke";
+                         /reload /revoke /v1/feeds/NAME";
             return reply(
                 StatusCode::NOT_FOUND,
                 TEXT,
@@ -71,6 +73,7 @@ async fn route(connection: &Connection, request: Request<Incoming>) -> Response<
         "/v1/revocations" | "/v1/revocations/watch" | "/revoke" => {
             revocation(connection, request).await
         }
+        feed if feed.starts_with(feeds::PATH) => feeds::answer(connection, request).await,
         _ => match guard::check(&request, &connection.admin.hosts) {
             Ok(()) => reload(connection).await,
             Err(why) => reply(StatusCode::FORBIDDEN, TEXT, format!("{why}\n")),
@@ -118,7 +121,7 @@ async fn revocation(connection: &Connection, request: Request<Incoming>) -> Resp
 
 /// RFC 6750 §3: no error code for a request that shows nothing of value.
 fn unauthenticated(connection: &Connection) -> Response<Body> {
-    audit::unauthorized(connection.caller);
+    audit::unauthorized(&connection.caller);
     revocations::refused(connection, "unauthorized", 1);
     let detail = "this takes Authorization: Bearer with the secret of [revocation] token_file";
     let mut reply = revocations::fault(StatusCode::UNAUTHORIZED, "unauthorized", detail);

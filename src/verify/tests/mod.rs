@@ -5,6 +5,8 @@ mod claims;
 mod keys;
 mod recall;
 mod revocation;
+mod spending;
+mod statuses;
 
 use super::*;
 use crate::clock::Now;

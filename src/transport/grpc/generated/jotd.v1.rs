@@ -356,6 +356,8 @@ pub enum Cause {
     RevocationStale = 3,
     /// The deadline passed before the work was done.
     Deadline = 4,
+    /// The token may be used once, and whether it was cannot be said.
+    ReplayUnknown = 5,
 }
 impl Cause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -369,6 +371,7 @@ impl Cause {
             Self::KeysRefreshing => "CAUSE_KEYS_REFRESHING",
             Self::RevocationStale => "CAUSE_REVOCATION_STALE",
             Self::Deadline => "CAUSE_DEADLINE",
+            Self::ReplayUnknown => "CAUSE_REPLAY_UNKNOWN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -379,6 +382,7 @@ impl Cause {
             "CAUSE_KEYS_REFRESHING" => Some(Self::KeysRefreshing),
             "CAUSE_REVOCATION_STALE" => Some(Self::RevocationStale),
             "CAUSE_DEADLINE" => Some(Self::Deadline),
+            "CAUSE_REPLAY_UNKNOWN" => Some(Self::ReplayUnknown),
             _ => None,
         }
     }

@@ -49,6 +49,8 @@ static CALL: LazyLock<Script> = script!("call");
 pub(crate) struct Manner {
     /// The keys, in the order of the scripts.
     pub(crate) keys: [String; 6],
+    /// What the keys of uses begin with.
+    pub(crate) used: String,
     /// This daemon's own name.
     pub(crate) host: String,
     pub(crate) durability: Durability,
@@ -58,10 +60,10 @@ pub(crate) struct Manner {
 }
 
 pub(crate) struct Connection {
-    redis: MultiplexedConnection,
+    pub(super) redis: MultiplexedConnection,
     /// What moves its bytes.
     driver: AbortHandle,
-    manner: Manner,
+    pub(super) manner: Manner,
 }
 
 impl Drop for Connection {

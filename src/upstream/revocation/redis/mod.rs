@@ -25,6 +25,7 @@ mod stream;
 #[cfg(test)]
 pub(super) mod tests;
 mod timing;
+mod uses;
 mod wire;
 mod writer;
 
@@ -33,6 +34,7 @@ pub use core::{Known, Standing};
 pub use logs::{LogView, Logs, View};
 pub use outcome::Outcome;
 pub use state::LogState;
+pub use uses::Uses;
 pub use wire::Position;
 
 use std::time::Duration;
@@ -146,6 +148,7 @@ impl Options {
         let host = host.to_owned();
         connection::Manner {
             keys: ["state", "until", "before", "log", "wake", "hosts"].map(key),
+            used: key("used:"),
             host,
             durability: log.durability,
             replica_lag_seconds: self.replica_lag_seconds,

@@ -10,6 +10,7 @@ mod network;
 mod notes;
 mod scripts;
 pub(in crate::upstream::revocation) mod server;
+mod uses;
 
 #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
 fn is_thorough() -> bool {
