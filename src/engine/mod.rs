@@ -265,11 +265,16 @@ impl Engine {
         self.0.shared.missing_key.set(Box::new(hook)).is_ok()
     }
 
+    /// Tells `hook` the `iss` of a tenant that a template would bring and that is not loaded, or whose keys lack a `kid`,
+    /// for each token that shows it. It runs on a worker's thread and must not block. Only the first hook counts;
+    /// returns whether this was it.
+    pub fn on_missing_tenant(&self, hook: impl Fn(&str) + Send + Sync + 'static) -> bool {
+        self.0.shared.missing_tenant.set(Box::new(hook)).is_ok()
+    }
+
     /// Something that this issuer signed names a key that it does not have: tells the hook, if there is one.
     pub fn look_for_key(&self, issuer: &Arc<str>) {
-        if let Some(hook) = self.0.shared.missing_key.get() {
-            hook(issuer);
-        }
+        self.0.shared.look_for_key(issuer);
     }
 
     /// The clock all decisions use.

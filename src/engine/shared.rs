@@ -21,6 +21,9 @@ pub(super) type Fault = Box<dyn Fn(&[Question<'_>]) + Send + Sync>;
 /// Told the name of an issuer whose keys lack a `kid`.
 type MissingKeyHook = Box<dyn Fn(&Arc<str>) + Send + Sync>;
 
+/// Told the `iss` of a tenant that is not loaded, or whose keys lack a `kid`.
+type MissingTenantHook = Box<dyn Fn(&str) + Send + Sync>;
+
 /// What askers and workers share.
 pub(super) struct Shared {
     pub(super) records: ArcSwap<Records>,
@@ -38,6 +41,7 @@ pub(super) struct Shared {
     pub(super) peer_cost_ns_max: u64,
     pub(super) draining: AtomicBool,
     pub(super) missing_key: OnceLock<MissingKeyHook>,
+    pub(super) missing_tenant: OnceLock<MissingTenantHook>,
     pub(super) fault: Option<Fault>,
 }
 
@@ -86,7 +90,22 @@ impl Shared {
             peer_cost_ns_max: queue_cost_ns_max / PEER_QUEUE_PART,
             draining: AtomicBool::new(false),
             missing_key: OnceLock::new(),
+            missing_tenant: OnceLock::new(),
             fault,
+        }
+    }
+
+    /// Something that this issuer signed names a key that it does not have.
+    pub(super) fn look_for_key(&self, issuer: &Arc<str>) {
+        if let Some(hook) = self.missing_key.get() {
+            hook(issuer);
+        }
+    }
+
+    /// A token is this tenant's, and cannot be verified with what is known of it.
+    pub(super) fn look_for_tenant(&self, iss: &str) {
+        if let Some(hook) = self.missing_tenant.get() {
+            hook(iss);
         }
     }
 

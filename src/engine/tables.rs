@@ -184,13 +184,15 @@ impl Keeper {
     }
 }
 
-/// All keys of the records.
+/// All keys of the records, each once: tenants may share theirs.
 fn keys(records: &Records) -> Vec<&VerifyingKey> {
-    let sets = records.issuers().filter_map(|issuer| match &issuer.keys {
+    let sets = records.verifying().filter_map(|issuer| match &issuer.keys {
         IssuerKeys::Known(keys) => Some(keys),
         _ => None,
     });
-    sets.flat_map(|set| set.slots().iter().map(|slot| &slot.key))
+    let mut seen = HashSet::new();
+    sets.flat_map(|set| set.slots().iter().map(|slot| &*slot.key))
+        .filter(|key| seen.insert(address(key)))
         .collect()
 }
 

@@ -14,7 +14,7 @@ use crate::cache::Digest;
 use crate::clock::{self, Now};
 use crate::metrics::IssuerLabels;
 use crate::verdict::{Unavailable, Verdict};
-use crate::verify::{Answer, Question, Recalled, Records, Scratch, verify_batch};
+use crate::verify::{Answer, LacksKey, Question, Recalled, Records, Scratch, verify_batch};
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
@@ -275,6 +275,7 @@ impl Verify<'_> {
                     verdict: Unavailable::OVERLOADED.into(),
                     remember: None,
                     missing_key_of: None,
+                    missing_tenant: None,
                 });
             }
         }
@@ -328,16 +329,21 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
             shared.metrics.cache_evictions.inc();
         }
     }
-    if let Some(issuer) = answer.missing_key_of
-        && let Some(issuer) = flight.records().issuers().nth(issuer as usize)
+    if let Some(number) = answer.missing_key_of
+        && let Some(lacks) = flight.records().lacks_key(number)
+        && let Some(issuer) = flight.records().issuer(number)
     {
         let labels = IssuerLabels {
             issuer: Arc::clone(&issuer.name),
         };
         shared.metrics.jwks_unknown_kid.get_or_create(&labels).inc();
-        if let Some(hook) = shared.missing_key.get() {
-            hook(&issuer.name);
+        match lacks {
+            LacksKey::Issuer(issuer) => shared.look_for_key(issuer),
+            LacksKey::Tenant(iss) => shared.look_for_tenant(iss),
         }
+    }
+    if let Some(iss) = &answer.missing_tenant {
+        shared.look_for_tenant(iss);
     }
 }
 

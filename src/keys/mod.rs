@@ -21,10 +21,10 @@ pub struct KeySet {
 pub struct KeySlot {
     /// What verdicts say of it.
     pub signer: Arc<Signer>,
-    /// The parsed key, and with it its scheme.
-    pub key: VerifyingKey,
+    /// The parsed key, and with it its scheme. Sets of several owners may hold the same.
+    pub key: Arc<VerifyingKey>,
     /// The key as a public JWK (RFC 7517 §4) to publish; `None` for a secret.
-    pub public_jwk: Option<Box<str>>,
+    pub public_jwk: Option<Arc<str>>,
 }
 
 /// Whose keys these are, as verdicts will say it.
@@ -70,6 +70,26 @@ impl KeySet {
             }
         }
         (set, skipped)
+    }
+
+    /// The same keys for another owner, whose verdicts then say so.
+    #[must_use]
+    pub fn for_owner(&self, owner: &Owner) -> Self {
+        let slots = self.slots.iter().map(|slot| KeySlot {
+            signer: Arc::new(Signer {
+                issuer: Arc::clone(&owner.issuer),
+                tenant: Arc::clone(&owner.tenant),
+                alg: slot.signer.alg,
+                kid: slot.signer.kid.clone(),
+            }),
+            key: Arc::clone(&slot.key),
+            public_jwk: slot.public_jwk.clone(),
+        });
+        Self {
+            slots: slots.collect(),
+            by_kid: self.by_kid.clone(),
+            without_kid: self.without_kid.clone(),
+        }
     }
 
     /// A set with no keys: the issuer is known, its keys have not arrived.
@@ -187,7 +207,7 @@ fn pin_one(owner: &Owner, jwk: &Jwk, schemes: &[Scheme]) -> Result<KeySlot, Stri
             alg: alg.name(),
             kid: jwk.kid.clone(),
         }),
-        key,
-        public_jwk: jwk.to_public_json().map(String::into_boxed_str),
+        key: Arc::new(key),
+        public_jwk: jwk.to_public_json().map(Into::into),
     })
 }

@@ -39,6 +39,9 @@ pub struct Policy {
     pub status_lists: Vec<Box<str>>,
     /// How much older than it says of itself a status list may be.
     pub status_grace_seconds: u32,
+    /// Most tokens found genuine in a second, on average; others are `unavailable` then. Answers of the cache do not
+    /// count, and neither does what is forged: nobody can use up another's.
+    pub verifications_per_second_max: Option<u32>,
 }
 
 /// Which `typ` headers are accepted, compared as media types (RFC 7515 §4.1.9).
@@ -82,6 +85,17 @@ pub struct Narrowing {
     pub age_seconds_max: Option<i64>,
     /// Whether a token passes once only, as in [`Policy::single_use`].
     pub single_use: bool,
+    /// Accepted tenants by name, in order; `None` for every tenant.
+    pub tenants: Option<Box<[Box<str>]>>,
+}
+
+impl Narrowing {
+    /// Whether tokens of this tenant may be asked about at all.
+    #[must_use]
+    pub fn admits_tenant(&self, tenant: &str) -> bool {
+        let tenants = self.tenants.as_ref();
+        tenants.is_none_or(|tenants| tenants.binary_search_by(|one| (**one).cmp(tenant)).is_ok())
+    }
 }
 
 impl Default for Policy {
@@ -100,6 +114,7 @@ impl Default for Policy {
             single_use: false,
             status_lists: Vec::new(),
             status_grace_seconds: 0,
+            verifications_per_second_max: None,
         }
     }
 }

@@ -49,7 +49,7 @@ pub fn verify_batch(
         .into_iter()
         .map(|read| {
             let read = read.map_err(Answer::plain)?;
-            find(records, read, payloads, signatures, &mut checks)
+            find(records, read, payloads, signatures, now, &mut checks)
         })
         .collect();
     crypto::verify_batch(&checks, outcomes);
@@ -111,6 +111,7 @@ fn find<'s>(
     read: Read<'s>,
     payloads: &'s [u8],
     signatures: &'s [u8],
+    now: Now,
     checks: &mut Vec<Check<'s>>,
 ) -> Result<Found<'s>, Answer> {
     let claims =
@@ -118,9 +119,7 @@ fn find<'s>(
     //= https://www.rfc-editor.org/rfc/rfc8725#section-3.8
     //# the application MUST validate that the cryptographic keys used for the cryptographic
     //# operations in the JWT belong to the issuer
-    let number = records
-        .find(claims.iss.as_deref())
-        .ok_or_else(|| Answer::plain(Refusal::UnknownIssuer))?;
+    let number = records.admit(claims.iss.as_deref(), now)?;
     let issuer = &records.entry(number).expect("found just now").issuer;
     if read.token_bytes > issuer.token_bytes_max {
         return Err(Answer::plain(Refusal::TooLarge {
@@ -181,11 +180,15 @@ fn judge(
     else {
         return Answer::plain(Refusal::BadSignature);
     };
-    let Some(narrowing) = records.narrowing(question.policy) else {
-        return Answer::plain(Refusal::Forbidden("the request policy is not configured"));
-    };
     let entry = records.entry(found.issuer).expect("found by this number");
     let claims = &found.claims;
+    if let Some(answer) = entry.note_genuine(claims, now) {
+        return answer;
+    }
+    let narrowing = match records.narrowing_for(question.policy, entry) {
+        Ok(narrowing) => narrowing,
+        Err(refusal) => return Answer::plain(refusal),
+    };
     let window =
         match entry
             .issuer
@@ -242,5 +245,6 @@ fn judge(
             share: entry.share,
         }),
         missing_key_of: None,
+        missing_tenant: None,
     }
 }

@@ -88,7 +88,7 @@ impl Records {
             NotHeard::new("invalid_issuer", "this feed's issuer is not configured")
         })?;
         let concerns = feed.concerns.iter().filter_map(|name| {
-            let issuer = self.issuers().find(|issuer| issuer.name == *name)?;
+            let issuer = self.issuer_named(name)?;
             Some(Concern {
                 tenant: (&*issuer.tenant).into(),
                 iss: self.iss_of(name)?.into(),
@@ -121,10 +121,9 @@ impl Records {
 
     /// The `iss` of an issuer by its configured name.
     fn iss_of(&self, name: &str) -> Option<&str> {
-        let issuer = self.issuers().find(|issuer| *issuer.name == *name)?;
-        match &issuer.iss {
+        match &self.issuer_named(name)?.iss {
             IssuerMatch::Exact(iss) => Some(iss),
-            IssuerMatch::Any => None,
+            IssuerMatch::Any | IssuerMatch::Template(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A trusted issuer: its name, its rules, its keys.
 
+use super::IssTemplate;
 use crate::keys::KeySet;
 use crate::policy::Policy;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub enum IssuerMatch {
     Exact(Box<str>),
     /// Any `iss` or none, because the operator wrote so. At most one issuer of the records may.
     Any,
+    /// Any that fits this template, each a tenant of its own. The issuer's `tenant` is then the pattern of their
+    /// names; its keys, if they are [`IssuerKeys::Known`], are those of every tenant.
+    Template(Arc<IssTemplate>),
 }
 
 /// An issuer's keys, or why there are none.

@@ -9,12 +9,17 @@ mod digest;
 mod header_memo;
 mod hearing;
 mod issuer;
+mod persistent;
+mod policies;
+mod quota;
 mod recall;
 mod records;
 mod revoking;
 mod spending;
 mod statement;
 mod statuses;
+mod template;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +27,13 @@ pub use batch::{Scratch, verify_batch};
 pub use digest::DigestKey;
 pub use hearing::{Feed, FeedKind, Heard, NotHeard};
 pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
+pub use policies::Tenants;
 pub use recall::Recalled;
 pub use records::{Records, RecordsError};
 pub use revoking::{Outlook, Revocation};
 pub use spending::{Replay, Unsettled};
+pub use template::{HOLE, IssTemplate, TemplateFault, fill};
+pub use tenants::{LacksKey, TenantLoaded, TenantSought};
 
 use crate::cache::Entry;
 use crate::jose::{Claims, CompactJws, JoseError};
@@ -73,6 +81,8 @@ pub struct Answer {
     /// The issuer, by its number in the records, whose keys should be looked at again: the token names a
     /// `kid` that they do not have.
     pub missing_key_of: Option<u32>,
+    /// The `iss` of a tenant that a template would bring, and that is not loaded.
+    pub missing_tenant: Option<Box<str>>,
 }
 
 /// What the cache may remember of a verified token.
@@ -90,6 +100,7 @@ impl Answer {
             verdict: verdict.into(),
             remember: None,
             missing_key_of: None,
+            missing_tenant: None,
         }
     }
 }

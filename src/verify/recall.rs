@@ -72,6 +72,7 @@ impl Records {
             cached: true,
             revocation,
         });
+        current.note_use(now);
         match word {
             Word::Renewed(_, stamp) => Recalled::Renewed(verdict, stamp),
             _ => Recalled::Answer(verdict),

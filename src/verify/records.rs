@@ -1,7 +1,11 @@
 //! Everything a decision rests on besides the token and the time: an immutable snapshot.
 
-use super::revoking::Revoking;
+use super::persistent::{Chunks, Directory};
+use super::quota::Quota;
+use super::revoking::{Revoking, Tenancies};
 use super::spending::Spending;
+use super::template::filled_by;
+use super::tenants::Loaded;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
 use crate::limits::{ISSUERS_MAX, LEEWAY_SECONDS_MAX, TOKEN_BYTES_DEFAULT};
@@ -11,15 +15,31 @@ use crate::revocation::status::StatusLists;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// A snapshot of trusted issuers, their keys and policies. Replaced as a whole, never changed.
+/// A snapshot of trusted issuers, their keys and policies. Replaced as a whole, never changed: a copy with other keys
+/// of one issuer, or with one tenant more, shares all else with the one before.
+#[derive(Clone)]
 pub struct Records {
-    issuers: Vec<Arc<Entry>>,
-    by_iss: HashMap<Box<str>, u32>,
+    /// The configured issuers in their order, and after them the places of tenants that templates have brought.
+    pub(super) entries: Chunks<Option<Arc<Entry>>>,
+    /// How many are configured.
+    pub(super) configured: usize,
+    /// Places of tenants that are empty.
+    pub(super) vacant: Chunks<u32>,
+    pub(super) by_iss: Directory<u32>,
+    by_name: Arc<HashMap<Arc<str>, u32>>,
     any_iss: Option<u32>,
-    policies: HashMap<PolicyId, Narrowing>,
+    /// The issuers that are templates.
+    pub(super) templates: Arc<[u32]>,
+    /// Tenants that configured issuers name: no template may bring one of the same name.
+    pub(super) tenants_configured: Arc<HashSet<Arc<str>>>,
+    /// Those whom their template's issuer does not know, by their `iss`.
+    pub(super) absent: Directory<()>,
+    pub(super) policies: Arc<HashMap<PolicyId, Narrowing>>,
     token_bytes_max: usize,
+    /// How a tenant's tokens are held against revocations, if they are.
+    pub(super) tenancies: Option<Arc<Tenancies>>,
     /// The revocations that tokens are held against, if any.
     pub(super) register: Option<Arc<Register>>,
     /// Issuers, by name, whose tokens pass once only.
@@ -31,6 +51,7 @@ pub struct Records {
 }
 
 /// An issuer with what the records know of it besides.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) issuer: Issuer,
     /// Names this very combination of keys and policy; never reused in a process, so that a cached verdict
@@ -40,6 +61,10 @@ pub(super) struct Entry {
     pub(super) share: u32,
     /// How its tokens are held against revocations, if they are.
     pub(super) revoking: Option<Revoking>,
+    /// How much work its genuine tokens may make, if that is bounded.
+    pub(super) quota: Option<Arc<Quota>>,
+    /// What is known of it besides where a template has brought it.
+    pub(super) loaded: Option<Loaded>,
 }
 
 /// Two issuers or policies of one snapshot contradict each other.
@@ -67,6 +92,14 @@ pub enum RecordsError {
     /// More issuers than a snapshot holds.
     #[error("more than {ISSUERS_MAX} issuers")]
     TooManyIssuers,
+    /// An `iss` would fit two templates.
+    #[error("an `iss` could fit both of two templates: {one} and {other}")]
+    AmbiguousTemplates {
+        /// One.
+        one: String,
+        /// The other.
+        other: String,
+    },
 }
 
 impl Records {
@@ -81,130 +114,155 @@ impl Records {
         if issuers.len() > ISSUERS_MAX {
             return Err(RecordsError::TooManyIssuers);
         }
-        let token_bytes_max = issuers.iter().map(|issuer| issuer.token_bytes_max).max();
-        let mut records = Self {
-            issuers: Vec::with_capacity(issuers.len()),
-            by_iss: HashMap::with_capacity(issuers.len()),
-            any_iss: None,
-            policies: HashMap::from([(PolicyId::DEFAULT, Narrowing::default())]),
-            token_bytes_max: token_bytes_max.unwrap_or(TOKEN_BYTES_DEFAULT),
-            register: None,
-            single_use: Arc::new(
-                issuers
-                    .iter()
-                    .filter(|issuer| issuer.policy.single_use)
-                    .map(|issuer| Arc::clone(&issuer.name))
-                    .collect(),
-            ),
-            statuses: None,
-            spending: None,
-        };
-        let mut names = HashMap::with_capacity(issuers.len());
-        let mut tenants = HashMap::new();
-        for issuer in issuers {
-            let number = u32::try_from(records.issuers.len()).expect("at most ISSUERS_MAX");
-            if names.insert(Arc::clone(&issuer.name), number).is_some() {
+        let mut by_name = HashMap::with_capacity(issuers.len());
+        let mut by_iss = Directory::new();
+        let mut any_iss = None;
+        let mut templates = Vec::new();
+        let mut shares: HashMap<Arc<str>, u32> = HashMap::new();
+        for (number, issuer) in (0_u32..).zip(&issuers) {
+            if by_name.insert(Arc::clone(&issuer.name), number).is_some() {
                 return Err(duplicate("name", &issuer.name));
             }
             match &issuer.iss {
                 IssuerMatch::Exact(iss) => {
-                    if records.by_iss.insert(iss.clone(), number).is_some() {
+                    if by_iss.insert(iss.clone().into(), number).is_some() {
                         return Err(duplicate("iss", iss));
                     }
                 }
                 IssuerMatch::Any => {
-                    if records.any_iss.replace(number).is_some() {
+                    if any_iss.replace(number).is_some() {
                         return Err(duplicate("iss", "any"));
                     }
                 }
+                IssuerMatch::Template(template) => templates.push((number, template)),
             }
-            let tenants_known = u32::try_from(tenants.len()).expect("at most ISSUERS_MAX");
-            let share = *tenants
-                .entry(Arc::clone(&issuer.tenant))
-                .or_insert(tenants_known);
-            records.issuers.push(Arc::new(Entry {
-                issuer,
-                generation: next_generation(),
-                share,
-                revoking: None,
-            }));
+            let next = u32::try_from(shares.len()).expect("at most ISSUERS_MAX");
+            shares.entry(Arc::clone(&issuer.tenant)).or_insert(next);
         }
+        for (index, (_, one)) in templates.iter().enumerate() {
+            if let Some((_, other)) = templates[..index].iter().find(|(_, it)| it.overlaps(one)) {
+                return Err(RecordsError::AmbiguousTemplates {
+                    one: other.to_string(),
+                    other: one.to_string(),
+                });
+            }
+        }
+        let templates = templates.iter().map(|(number, _)| *number).collect();
+        let token_bytes_max = issuers.iter().map(|issuer| issuer.token_bytes_max).max();
+        let single_use = issuers.iter().filter(|issuer| issuer.policy.single_use);
+        let single_use = single_use.map(|issuer| Arc::clone(&issuer.name)).collect();
+        let by_name = Arc::new(by_name);
+        let default = HashMap::from([(PolicyId::DEFAULT, Narrowing::default())]);
+        let mut records = Self {
+            configured: issuers.len(),
+            vacant: Chunks::from_iter([]),
+            by_iss,
+            by_name: Arc::clone(&by_name),
+            any_iss,
+            templates,
+            tenants_configured: Arc::new(shares.keys().cloned().collect()),
+            absent: Directory::new(),
+            policies: Arc::new(default),
+            token_bytes_max: token_bytes_max.unwrap_or(TOKEN_BYTES_DEFAULT),
+            tenancies: None,
+            register: None,
+            single_use: Arc::new(single_use),
+            statuses: None,
+            spending: None,
+            entries: issuers
+                .into_iter()
+                .map(|issuer| {
+                    let share = shares.get(&issuer.tenant).copied().unwrap_or_default();
+                    Some(Arc::new(Entry::new(issuer, share)))
+                })
+                .collect(),
+        };
         for (name, narrowing) in policies {
-            records.add_policy(&name, narrowing, &names)?;
+            records.add_policy(&name, narrowing, &by_name)?;
         }
         Ok(records)
     }
 
-    fn add_policy(
-        &mut self,
-        name: &str,
-        narrowing: Narrowing,
-        issuers: &HashMap<Arc<str>, u32>,
-    ) -> Result<(), RecordsError> {
-        let unknown = narrowing
-            .issuers
-            .iter()
-            .flatten()
-            .find(|issuer| !issuers.contains_key(&***issuer));
-        if let Some(issuer) = unknown {
-            return Err(RecordsError::UnknownIssuer {
-                policy: name.to_owned(),
-                issuer: issuer.clone().into_string(),
-            });
-        }
-        match self.policies.insert(PolicyId::intern(name), narrowing) {
-            None => Ok(()),
-            Some(_) => Err(RecordsError::DuplicatePolicy(name.to_owned())),
-        }
-    }
-
     /// The same snapshot with other keys for one issuer, which gets a new generation; the others keep
-    /// theirs, and with it their cached verdicts. `None` where no issuer has that name.
+    /// theirs, and with it their cached verdicts. A template's keys are those of all its tenants. `None` where no
+    /// issuer has that name.
     #[must_use]
     pub fn with_keys(&self, issuer: &str, keys: Arc<KeySet>) -> Option<Self> {
-        let number = self
-            .issuers
-            .iter()
-            .position(|entry| *entry.issuer.name == *issuer)?;
-        let mut issuers = self.issuers.clone();
-        let old = &self.issuers[number];
-        issuers[number] = Arc::new(Entry {
-            issuer: Issuer {
-                keys: IssuerKeys::Known(keys),
-                ..old.issuer.clone()
-            },
-            generation: next_generation(),
-            share: old.share,
-            revoking: old.revoking.clone(),
-        });
-        Some(Self {
-            issuers,
-            by_iss: self.by_iss.clone(),
-            any_iss: self.any_iss,
-            policies: self.policies.clone(),
-            token_bytes_max: self.token_bytes_max,
-            register: self.register.clone(),
-            single_use: Arc::clone(&self.single_use),
-            statuses: self.statuses.clone(),
-            spending: self.spending.clone(),
-        })
+        let number = *self.by_name.get(issuer)?;
+        let entry = self.shared_entry(number)?.with_keys(Arc::clone(&keys));
+        let mut records = self.clone();
+        records.put(number, entry);
+        if self.templates.contains(&number) {
+            records.pass_on_keys(number, &keys);
+        }
+        Some(records)
+    }
+
+    /// Puts an entry into a place, which may be the one after the last.
+    pub(super) fn put(&mut self, number: u32, entry: Entry) {
+        self.entries = self.entries.with(number as usize, Some(Arc::new(entry)));
     }
 
     /// Changes how each issuer's tokens are held against revocations, which gets a new generation by it.
     pub(super) fn change_issuers(&mut self, mut revoking: impl FnMut(&Issuer) -> Option<Revoking>) {
-        for entry in &mut self.issuers {
-            *entry = Arc::new(Entry {
-                issuer: entry.issuer.clone(),
+        let changed = self.entries.iter().map(|entry| {
+            let entry = entry.as_deref()?;
+            Some(Arc::new(Entry {
                 generation: next_generation(),
-                share: entry.share,
                 revoking: revoking(&entry.issuer),
-            });
-        }
+                ..entry.clone()
+            }))
+        });
+        self.entries = changed.collect();
     }
 
-    /// The issuers, in configured order.
+    /// The configured issuers, in their order. A template is one of them; its tenants are not.
     pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
-        self.issuers.iter().map(|entry| &entry.issuer)
+        (0..self.configured).map(|number| {
+            let entry = self.entries.get(number).and_then(Option::as_ref);
+            &entry.expect("what is configured stays").issuer
+        })
+    }
+
+    /// The configured issuer of this name.
+    #[must_use]
+    pub fn issuer_named(&self, name: &str) -> Option<&Issuer> {
+        let number = *self.by_name.get(name)?;
+        Some(&self.entry(number)?.issuer)
+    }
+
+    /// The issuers whose keys verify tokens now: those configured, and the tenants that templates have brought.
+    pub fn verifying(&self) -> impl Iterator<Item = &Issuer> {
+        let entries = self.entries.iter().flatten();
+        entries.map(|entry| &entry.issuer)
+    }
+
+    /// The issuer of this number.
+    #[must_use]
+    pub fn issuer(&self, number: u32) -> Option<&Issuer> {
+        self.entry(number).map(|entry| &entry.issuer)
+    }
+
+    /// The longest life that a token of this tenant can have left, leeway included, `None` where nothing bounds it. The
+    /// tenant may be one that a template would bring.
+    ///
+    /// # Errors
+    /// The tenants that are configured, where none is called so.
+    pub fn lifetime_of(&self, tenant: &str) -> Result<Option<u32>, Vec<Box<str>>> {
+        let mut lifetimes = self.lifetimes();
+        if let Some(lifetime) = lifetimes.remove(tenant) {
+            return Ok(lifetime);
+        }
+        let brings = |issuer: &&Issuer| match &issuer.iss {
+            IssuerMatch::Template(template) => {
+                filled_by(&issuer.tenant, tenant).is_some_and(|tenant| template.fits(tenant))
+            }
+            _ => false,
+        };
+        match self.issuers().find(brings) {
+            Some(template) => Ok(lifetimes.remove(&*template.tenant).flatten()),
+            None => Err(lifetimes.into_keys().collect()),
+        }
     }
 
     /// By tenant, the longest life that a token of it can have left, leeway included; `None` where nothing bounds it.
@@ -225,13 +283,6 @@ impl Records {
         lifetimes
     }
 
-    /// The number of the named request policy.
-    #[must_use]
-    pub fn policy(&self, name: &str) -> Option<PolicyId> {
-        let policy = PolicyId::known(name)?;
-        self.policies.contains_key(&policy).then_some(policy)
-    }
-
     /// Longest token that any of the issuers accepts, in bytes.
     #[must_use]
     pub fn token_bytes_max(&self) -> usize {
@@ -242,7 +293,7 @@ impl Records {
     #[must_use]
     pub fn public_jwks(&self, tenant: Option<&str>) -> String {
         let keys: Vec<&str> = self
-            .issuers()
+            .verifying()
             .filter(|issuer| tenant.is_none_or(|tenant| *issuer.tenant == *tenant))
             .filter_map(|issuer| match &issuer.keys {
                 IssuerKeys::Known(keys) => Some(keys.slots()),
@@ -254,45 +305,77 @@ impl Records {
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
+    #[inline]
     pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
-        self.issuers.get(number as usize).map(Arc::as_ref)
+        self.entries.get(number as usize)?.as_deref()
     }
 
-    /// Finds the issuer of a token by its `iss`, exactly: no normalisation (RFC 9068 §4).
+    pub(super) fn shared_entry(&self, number: u32) -> Option<&Arc<Entry>> {
+        self.entries.get(number as usize)?.as_ref()
+    }
+
+    /// Finds the issuer of a token that was verified, by its `iss`, exactly: no normalisation (RFC 9068 §4).
     pub(super) fn find(&self, iss: Option<&str>) -> Option<u32> {
-        iss.and_then(|iss| self.by_iss.get(iss).copied())
-            .or(self.any_iss)
-    }
-
-    pub(super) fn narrowing(&self, policy: PolicyId) -> Option<&Narrowing> {
-        self.policies.get(&policy)
-    }
-}
-
-impl PolicyId {
-    /// The number of a policy's name, the same for as long as the process lives: a caller may ask under the
-    /// snapshot before a reload and be answered under the one after it, and must never meet another policy
-    /// there.
-    fn intern(name: &str) -> Self {
-        let mut names = policy_names();
-        if let Some(&number) = names.get(name) {
-            return Self(number);
+        match self.seek(iss) {
+            Sought::Known(number) => Some(number),
+            Sought::Shared(_) | Sought::Unloaded | Sought::Unknown => None,
         }
-        // 0 is `DEFAULT`, which has no name that a caller could ask for.
-        let number = u32::try_from(names.len() + 1).expect("fewer names than memory holds");
-        names.insert(name.into(), number);
-        Self(number)
     }
 
-    fn known(name: &str) -> Option<Self> {
-        policy_names().get(name).copied().map(Self)
+    /// The tenant of whoever answers to this `iss`, as far as it is loaded.
+    #[must_use]
+    pub fn tenant_of(&self, iss: Option<&str>) -> Option<&str> {
+        Some(&self.entry(self.find(iss)?)?.issuer.tenant)
+    }
+
+    /// Finds whose token it is. Exact issuers come first, then tenants of templates; one that a template would bring is
+    /// nobody else's, and whoever answers to any `iss` comes last.
+    pub(super) fn seek(&self, iss: Option<&str>) -> Sought {
+        let Some(iss) = iss else {
+            return self.any_iss.map_or(Sought::Unknown, Sought::Known);
+        };
+        if let Some(number) = self.by_iss.get(iss) {
+            return Sought::Known(*number);
+        }
+        match self.template_for(iss) {
+            Some((template, tenant)) => self.seek_tenant(template, tenant, iss),
+            None => self.any_iss.map_or(Sought::Unknown, Sought::Known),
+        }
     }
 }
 
-/// Every policy name the process has ever been configured with. Only configuration adds to it.
-fn policy_names() -> MutexGuard<'static, HashMap<Box<str>, u32>> {
-    static NAMES: LazyLock<Mutex<HashMap<Box<str>, u32>>> = LazyLock::new(Mutex::default);
-    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+/// Whose token it is, by its `iss`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// The issuer of this number's.
+    Known(u32),
+    /// A tenant's whom the template of this number would bring, whose keys verify its tokens.
+    Shared(u32),
+    /// A tenant's whom a template would bring, with keys of its own.
+    Unloaded,
+    /// Nobody's whom we trust.
+    Unknown,
+}
+
+impl Entry {
+    pub(super) fn new(issuer: Issuer, share: u32) -> Self {
+        Self {
+            generation: next_generation(),
+            share,
+            revoking: None,
+            quota: issuer.policy.verifications_per_second_max.map(Quota::shared),
+            loaded: None,
+            issuer,
+        }
+    }
+
+    /// The same with other keys, under a generation of its own.
+    pub(super) fn with_keys(&self, keys: Arc<KeySet>) -> Self {
+        let mut entry = self.clone();
+        entry.issuer.keys = IssuerKeys::Known(keys);
+        entry.generation = next_generation();
+        entry
+    }
 }
 
 fn duplicate(what: &'static str, value: &str) -> RecordsError {

@@ -38,6 +38,25 @@ pub(super) struct Revoking {
     staleness: Staleness,
 }
 
+/// How tenants' tokens are held against revocations, those of tenants included that templates will bring.
+pub(super) struct Tenancies {
+    register: Arc<Register>,
+    ids: IdKey,
+    staleness: HashMap<Box<str>, Staleness>,
+    staleness_default: Staleness,
+}
+
+impl Tenancies {
+    pub(super) fn of(&self, tenant: &str) -> Revoking {
+        let staleness = self.staleness.get(tenant);
+        Revoking {
+            register: Arc::clone(&self.register),
+            tenancy: Arc::new(self.register.tenancy(&self.ids, tenant)),
+            staleness: *staleness.unwrap_or(&self.staleness_default),
+        }
+    }
+}
+
 /// What the register says of a token that is otherwise fine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
@@ -55,20 +74,20 @@ impl Records {
     /// The same snapshot, its tokens held against revocations.
     #[must_use]
     pub fn revoking(mut self, revocation: &Revocation) -> Self {
-        let mut tenancies: HashMap<Arc<str>, Revoking> = HashMap::new();
+        let tenancies = Tenancies {
+            register: Arc::clone(&revocation.register),
+            ids: revocation.ids.clone(),
+            staleness: revocation.staleness.clone(),
+            staleness_default: revocation.staleness_default,
+        };
+        let mut known: HashMap<Arc<str>, Revoking> = HashMap::new();
         self.change_issuers(|issuer| {
-            let revoking = tenancies
+            let revoking = known
                 .entry(Arc::clone(&issuer.tenant))
-                .or_insert_with(|| Revoking {
-                    register: Arc::clone(&revocation.register),
-                    tenancy: Arc::new(revocation.register.tenancy(&revocation.ids, &issuer.tenant)),
-                    staleness: *revocation
-                        .staleness
-                        .get(&*issuer.tenant)
-                        .unwrap_or(&revocation.staleness_default),
-                });
+                .or_insert_with(|| tenancies.of(&issuer.tenant));
             Some(revoking.clone())
         });
+        self.tenancies = Some(Arc::new(tenancies));
         self.register = Some(Arc::clone(&revocation.register));
         self
     }

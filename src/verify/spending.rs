@@ -9,8 +9,9 @@ use crate::clock::Now;
 use crate::limits::LEEWAY_SECONDS_MAX;
 use crate::replay::{Claim, SharedUse, SharedUses, TenantUses, UseId, UsedTokens};
 use crate::revocation::{IdKey, Member, Members, TenantIds};
-use crate::verdict::{Refusal, Trusted, Unavailable, Verdict};
+use crate::verdict::{Refusal, Signer, Trusted, Unavailable, Verdict};
 use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What records need to know to let single-use tokens pass once.
@@ -26,11 +27,16 @@ pub struct Replay {
 /// A snapshot's part of it.
 pub(super) struct Spending {
     purses: HashMap<Arc<str>, Purse>,
+    /// For tenants that templates bring, who have no purse beforehand.
+    used: Arc<UsedTokens>,
+    ids: IdKey,
     shared: Option<Arc<dyn SharedUses>>,
 }
 
 /// What the uses of one issuer's tokens are held against.
+#[derive(Clone)]
 struct Purse {
+    tenant: Arc<str>,
     ids: TenantIds,
     uses: Arc<TenantUses>,
     leeway_seconds: i64,
@@ -64,6 +70,7 @@ impl Records {
     pub fn spending(mut self, replay: &Replay) -> Self {
         let purse = |issuer: &super::Issuer| {
             let purse = Purse {
+                tenant: Arc::clone(&issuer.tenant),
                 ids: replay.ids.tenant(&issuer.tenant),
                 uses: replay.used.tenant(&issuer.tenant),
                 leeway_seconds: issuer.policy.leeway_seconds,
@@ -72,6 +79,8 @@ impl Records {
         };
         self.spending = Some(Arc::new(Spending {
             purses: self.issuers().map(purse).collect(),
+            used: Arc::clone(&replay.used),
+            ids: replay.ids.clone(),
             shared: replay.shared.clone(),
         }));
         self
@@ -131,8 +140,7 @@ impl Records {
     ) -> Result<(Spent, Option<SharedUse>), Verdict> {
         let unknown = || Verdict::from(Unavailable::REPLAY_UNKNOWN);
         let spending = self.spending.as_ref().ok_or_else(unknown)?;
-        let purse = spending.purses.get(&trusted.signer.issuer);
-        let purse = purse.ok_or_else(unknown)?;
+        let purse = spending.purse(&trusted.signer).ok_or_else(unknown)?;
         let mut payload = Vec::new();
         let (_, claims, _) = read_again(token, &mut payload)?;
         let missing = |name: &'static str| Verdict::from(Refusal::MissingClaim(name.into()));
@@ -174,6 +182,22 @@ impl Records {
     fn narrows_to_one(&self, policy: PolicyId) -> bool {
         self.narrowing(policy)
             .is_some_and(|narrowing| narrowing.single_use)
+    }
+}
+
+impl Spending {
+    /// What the uses of a signer's tokens are held against: those of its own tenant, and of no other.
+    fn purse(&self, signer: &Signer) -> Option<Cow<'_, Purse>> {
+        let configured = self.purses.get(&signer.issuer)?;
+        if configured.tenant == signer.tenant {
+            return Some(Cow::Borrowed(configured));
+        }
+        Some(Cow::Owned(Purse {
+            tenant: Arc::clone(&signer.tenant),
+            ids: self.ids.tenant(&signer.tenant),
+            uses: self.used.tenant(&signer.tenant),
+            leeway_seconds: configured.leeway_seconds,
+        }))
     }
 }
 

@@ -27,8 +27,7 @@ impl Records {
         if !header.typ_is(typ) {
             return Err(Refusal::WrongType.into());
         }
-        let issuer = self.issuers().find(|known| *known.name == *issuer);
-        let issuer = issuer.ok_or(Refusal::UnknownIssuer)?;
+        let issuer = self.issuer_named(issuer).ok_or(Refusal::UnknownIssuer)?;
         let alg = header.alg;
         if !issuer.policy.schemes.contains(&alg.scheme()) {
             return Err(Refusal::AlgNotAllowed { alg: alg.name() }.into());

@@ -91,10 +91,10 @@ impl Records {
             _ => "the issuer's keys are being fetched".to_owned(),
         })?;
         let claims = Claims::parse(&payload).map_err(|error| error.to_string())?;
-        let issuer = self.issuers().find(|issuer| issuer.name == key.issuer);
+        let issuer = self.issuer_named(&key.issuer);
         let iss = issuer.and_then(|issuer| match &issuer.iss {
             IssuerMatch::Exact(iss) => Some(&**iss),
-            IssuerMatch::Any => None,
+            IssuerMatch::Any | IssuerMatch::Template(_) => None,
         });
         StatusList::read(&claims, &key.uri, iss, now).map_err(str::to_owned)
     }

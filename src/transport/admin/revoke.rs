@@ -11,7 +11,7 @@ use crate::jose::{Claims, CompactJws};
 use crate::revocation::{Member, Order, Progress, Wait};
 use crate::transport::http::Body;
 use crate::verdict::{Cause, Reason, Verdict};
-use crate::verify::{IssuerMatch, PolicyId, Want};
+use crate::verify::{PolicyId, Want};
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
@@ -129,17 +129,8 @@ fn order_for(connection: &Connection, token: &Bytes) -> Option<Order> {
     let mut payload = Vec::new();
     jws.decode_payload(&mut payload).ok()?;
     let claims = Claims::parse(&payload).ok()?;
-    let is = |iss: &IssuerMatch| match iss {
-        IssuerMatch::Exact(iss) => claims.iss.as_deref() == Some(&**iss),
-        IssuerMatch::Any => false,
-    };
-    let issuer = records.issuers().find(|issuer| is(&issuer.iss));
-    let anyone = || {
-        records
-            .issuers()
-            .find(|issuer| issuer.iss == IssuerMatch::Any)
-    };
-    let order = Order::everything(&issuer.or_else(anyone)?.tenant);
+    let tenant = records.tenant_of(claims.iss.as_deref())?;
+    let order = Order::everything(tenant);
     let by_id = claims.jti.as_deref().and_then(|jti| {
         let order = order.clone().naming(Member::TokenId, jti).ok()?;
         match claims.iss.as_deref() {
