@@ -76,6 +76,9 @@ pub const BATCH_COST_NS_MAX: u64 = 200_000;
 /// Most trusted issuers in one configuration.
 pub const ISSUERS_MAX: usize = 65_536;
 
+/// Most templates of `iss` in one configuration: an `iss` that is no exact one is held against each.
+pub const TEMPLATES_MAX: usize = 64;
+
 /// Largest clock leeway a policy may ask for, in seconds. Beyond minutes it is not leeway.
 pub const LEEWAY_SECONDS_MAX: i64 = 600;
 

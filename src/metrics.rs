@@ -15,6 +15,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most tenants that have a name of their own in metrics.
+pub const TENANTS_NAMED_MAX: usize = 256;
 
 /// All metrics of one daemon. Shared as an `Arc`; counting needs no exclusive access.
 pub struct Metrics {
@@ -58,6 +63,14 @@ pub struct Metrics {
     pub jwks_last_success_timestamp_seconds: Family<IssuerLabels, Gauge>,
     /// Tokens whose `kid` their issuer does not have.
     pub jwks_unknown_kid: Family<IssuerLabels, Counter>,
+    /// Fetches of the key sets of templates' tenants, by outcome.
+    pub tenant_fetches: Family<FetchLabels, Counter>,
+    /// Templates' tenants that came and went, by how.
+    pub tenant_changes: Family<TenantChangeLabels, Counter>,
+    /// Verdicts given on tokens of each tenant that were found genuine; of tenants beyond the first
+    /// [`TENANTS_NAMED_MAX`], together.
+    pub tenant_verifications: Family<TenantLabels, Counter>,
+    tenants_named: Mutex<HashSet<Arc<str>>>,
     /// Keys that have a table for the batch kernels.
     pub key_tables: Gauge,
     /// Memory that the tables take, in bytes.
@@ -207,6 +220,22 @@ pub struct StateLabels {
     pub state: &'static str,
 }
 
+/// Label of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TenantLabels {
+    /// The tenant, or `(other)`.
+    pub tenant: Arc<str>,
+}
+
+/// Labels of what became of a template's tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TenantChangeLabels {
+    /// The template's configured name.
+    pub issuer: Arc<str>,
+    /// `loaded`; `absent`: its issuer does not know it; `idle`, `evicted` or `untrusted`: let go; `full`: no room for it.
+    pub outcome: &'static str,
+}
+
 /// Labels of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct FetchLabels {
@@ -260,6 +289,13 @@ impl Metrics {
                 "When an issuer's keys were last read well",
             ),
             jwks_unknown_kid: new.family("jwks_unknown_kid", "Tokens with a kid unknown here"),
+            tenant_fetches: new.family("tenant_fetch", "Fetches of tenants' key sets"),
+            tenant_changes: new.family("tenant_changes", "Tenants that came and went"),
+            tenant_verifications: new.family(
+                "tenant_verifications",
+                "Good verdicts by tenant; those beyond the first are called (other)",
+            ),
+            tenants_named: Mutex::default(),
             key_tables: new.gauge("key_tables", "Keys with a table for the batch kernels"),
             key_table_bytes: new.gauge("key_table_bytes", "Memory of the keys' tables"),
             key_tables_built: new.counter("key_tables_built", "Tables built"),
@@ -298,6 +334,26 @@ impl Metrics {
             ),
             registry,
         }
+    }
+
+    /// The counter of a tenant. Tenants are more than a scraper can bear: the first have names of their own, and whoever
+    /// comes later is counted with all the others.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &Arc<str>) -> Counter {
+        let mut named = self
+            .tenants_named
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_named = named.contains(tenant)
+            || (named.len() < TENANTS_NAMED_MAX && named.insert(Arc::clone(tenant)));
+        drop(named);
+        let tenant = if is_named {
+            Arc::clone(tenant)
+        } else {
+            "(other)".into()
+        };
+        self.tenant_verifications
+            .get_or_create_owned(&TenantLabels { tenant })
     }
 
     /// The OpenMetrics text of all metrics.
@@ -410,11 +466,28 @@ mod tests {
             })
             .inc_by(3);
         metrics.queue_wait_seconds.observe(0.001);
+        for number in 0..=TENANTS_NAMED_MAX {
+            let tenant: Arc<str> = format!("tenant-{number}").into();
+            metrics.of_tenant(&tenant).inc();
+            metrics.of_tenant(&"tenant-0".into()).inc();
+        }
         let text = metrics.render();
         assert!(text.contains(
             "jotd_verifications_total{issuer=\"acme\",alg=\"ES256\",result=\"invalid\",reason=\"expired\",transport=\"uds\"} 3"
         ), "{text}");
         assert!(text.contains("jotd_queue_wait_seconds_count 1"), "{text}");
+        assert!(
+            text.contains("jotd_tenant_verifications_total{tenant=\"(other)\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("jotd_tenant_verifications_total{tenant=\"tenant-0\"} 258\n"),
+            "{text}"
+        );
+        assert_eq!(
+            text.matches("jotd_tenant_verifications_total{").count(),
+            TENANTS_NAMED_MAX + 1
+        );
         assert!(text.contains("jotd_build_info"), "{text}");
     }
 }

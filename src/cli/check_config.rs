@@ -114,6 +114,9 @@ fn described_issuer(issuer: &config::Issuer) -> Result<String, fmt::Error> {
     match &issuer.iss {
         IssuerMatch::Exact(iss) => write!(text, "{iss}")?,
         IssuerMatch::Any => write!(text, "any iss")?,
+        IssuerMatch::Template(template) => {
+            write!(text, "{template}, each the tenant {}", issuer.tenant)?;
+        }
     }
     match &issuer.policy.audiences {
         Accepted::Any => write!(text, " for any audience")?,
@@ -130,6 +133,7 @@ fn described_issuer(issuer: &config::Issuer) -> Result<String, fmt::Error> {
                 joined(files.paths().iter().map(|path| path.display()))
             )?;
         }
+        Source::Tenants(keys) => write!(text, ", keys from {}", keys.endpoint.address())?,
         Source::Inline(_) => write!(text, ", keys written in the configuration")?,
     }
     Ok(text)

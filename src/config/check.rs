@@ -326,6 +326,7 @@ impl Checker<'_> {
                     scopes: optional_texts(policy.scopes.as_ref()),
                     age_seconds_max: policy.age_seconds_max.as_ref().map(|age| age.value.0),
                     single_use: policy.replay.value == ReplayWord::SingleUse,
+                    tenants: None,
                 },
             ));
         }

@@ -6,7 +6,7 @@ use super::choice::{AnyOr, FeedWord};
 use super::fault::shown;
 use super::section::At;
 use super::setting::Name;
-use super::{RevocationFeed, RevocationPoll, raw};
+use super::{RevocationFeed, RevocationPoll, check_template, raw};
 use crate::upstream::{self, Trust, UriFault};
 use crate::verify::{Feed, FeedKind};
 use std::collections::HashMap;
@@ -121,6 +121,10 @@ impl Checker<'_> {
         if matches!(iss, Some(AnyOr::Any)) {
             let message =
                 "this issuer has issuer = \"any\", and statements are held against one `iss`";
+            self.found.push(&name.place, message);
+        }
+        if check_template::is_template(&issuer.value) {
+            let message = "this issuer is a template, and statements are held against one `iss`";
             self.found.push(&name.place, message);
         }
     }

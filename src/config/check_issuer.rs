@@ -6,14 +6,16 @@ use super::choice::{AnyOr, InlineJwks, ReplayWord, Types};
 use super::fault::{Place, shown};
 use super::section::At;
 use super::setting::{FilePath, List, Text};
-use super::{Issuer, raw};
+use super::{Issuer, check_template, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
 use crate::limits::ISSUERS_MAX;
 use crate::policy::{Accepted, Policy, TokenTypes};
-use crate::upstream::{self, Endpoint, Files, Remote, Source, StatusSource, Trust, UriFault};
-use crate::verify::IssuerMatch;
+use crate::upstream::{
+    self, Endpoint, Files, Remote, Source, StatusSource, TenantKeys, Trust, UriFault,
+};
+use crate::verify::{IssTemplate, IssuerMatch};
 use http::Uri;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,6 +40,7 @@ pub(super) fn issuers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<Iss
     let mut names = HashMap::new();
     let mut matches = HashMap::new();
     let mut anyone: Option<Place> = None;
+    let mut templates = Vec::new();
     let mut issuers = Vec::with_capacity(raw.issuer.len());
     for At {
         value: issuer,
@@ -61,8 +64,18 @@ pub(super) fn issuers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<Iss
             None => {}
         }
         let token_bytes_max = raw.limits.token_bytes_max.value.usize();
-        issuers.extend(one(issuer, place, token_bytes_max, checker));
+        let read = one(issuer, place, token_bytes_max, checker);
+        if let Some(Issuer {
+            iss: IssuerMatch::Template(template),
+            ..
+        }) = &read
+        {
+            let place = issuer.issuer.as_ref().map_or(place, |iss| &iss.place);
+            templates.push((IssTemplate::clone(template), place.clone()));
+        }
+        issuers.extend(read);
     }
+    check_template::beside_each_other(&templates, checker);
     issuers
 }
 
@@ -73,13 +86,20 @@ fn one(
     checker: &mut Checker<'_>,
 ) -> Option<Issuer> {
     let algorithms = raw.algorithms.as_ref();
-    let source = source(raw, place, checker);
+    let template = if check_template::is_template(raw) {
+        Some(check_template::template(raw, checker)?)
+    } else {
+        check_template::refuse_template_settings(raw, checker);
+        None
+    };
+    check_template::check_preset(raw, checker);
+    let source = source(raw, template.as_ref(), place, checker);
     check_status_lists(raw, checker);
     if let (Some(algorithms), Some((source, _))) = (algorithms, &source) {
         fit(&algorithms.value, source, checker);
     }
     let name: Arc<str> = (&*raw.name.as_ref()?.value.0).into();
-    let tenant: Arc<str> = (&*raw.tenant.value.0).into();
+    let tenant: Arc<str> = check_template::tenant_of(raw).into();
     let schemes = schemes(&algorithms?.value);
     let (source, source_place) = source?;
     let owner = Owner {
@@ -90,9 +110,11 @@ fn one(
     Some(Issuer {
         name,
         tenant,
-        iss: match &raw.issuer.as_ref()?.value {
-            AnyOr::Any => IssuerMatch::Any,
-            AnyOr::These(Text(iss)) => IssuerMatch::Exact(iss.clone()),
+        tenants: template.is_some().then(|| check_template::terms(raw)),
+        iss: match (&raw.issuer.as_ref()?.value, template) {
+            (_, Some(template)) => IssuerMatch::Template(Arc::new(template)),
+            (AnyOr::Any, None) => IssuerMatch::Any,
+            (AnyOr::These(Text(iss)), None) => IssuerMatch::Exact(iss.clone()),
         },
         policy: Policy {
             schemes,
@@ -104,6 +126,11 @@ fn one(
             },
             leeway_seconds: raw.leeway_seconds.value.0,
             required_claims: optional_texts(raw.required_claims.as_ref()),
+            claims: raw
+                .claims
+                .as_ref()
+                .map(|claims| claims.value.0.clone())
+                .unwrap_or_default(),
             expiry_required: raw.require_expiry.value,
             lifetime_seconds_max: raw.lifetime_seconds_max.as_ref().map(|max| max.value.0),
             age_seconds_max: raw.age_seconds_max.as_ref().map(|max| max.value.0),
@@ -111,6 +138,10 @@ fn one(
             single_use: raw.replay.value == ReplayWord::SingleUse,
             status_lists: optional_texts(raw.status_lists.as_ref()),
             status_grace_seconds: u32::try_from(raw.status_grace_seconds.value.0).unwrap_or(0),
+            verifications_per_second_max: raw
+                .verifications_per_second_max
+                .as_ref()
+                .and_then(|max| u32::try_from(max.value.0).ok()),
         },
         token_bytes_max: raw
             .token_bytes_max
@@ -160,7 +191,12 @@ fn schemes(algorithms: &List<Algorithm>) -> Vec<Scheme> {
 }
 
 /// Exactly one source of keys, with the place it was written at.
-fn source(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option<(Source, Place)> {
+fn source(
+    raw: &raw::Issuer,
+    template: Option<&IssTemplate>,
+    place: &Place,
+    checker: &mut Checker<'_>,
+) -> Option<(Source, Place)> {
     const WAYS: &str = "jwks_uri, discovery = true, jwks_file, jwks, pem_file or secret_file";
     let mut given: Vec<(&'static str, &Place)> = Vec::new();
     given.extend(raw.jwks_uri.as_ref().map(|at| ("jwks_uri", &at.place)));
@@ -194,6 +230,19 @@ fn source(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option
         }
     }
     let (_, place) = given[0];
+    let faults = checker.found.len();
+    if let Some(endpoint) =
+        template.and_then(|template| check_template::endpoint(raw, template, checker))
+    {
+        let source = Source::Tenants(TenantKeys {
+            remote: remote_of(endpoint.example()?, raw, checker),
+            endpoint,
+        });
+        return Some((source, place.clone()));
+    }
+    if checker.found.len() > faults {
+        return None;
+    }
     let source = if let Some(uri) = &raw.jwks_uri {
         let uri = fetchable(&uri.value.0, raw, place, checker)?;
         remote(Endpoint::Jwks(uri), raw, checker)
@@ -221,7 +270,11 @@ fn resolve(paths: &[At<FilePath>], checker: &Checker<'_>) -> Vec<PathBuf> {
 }
 
 fn remote(endpoint: Endpoint, raw: &raw::Issuer, checker: &mut Checker<'_>) -> Source {
-    Source::Remote(Remote {
+    Source::Remote(remote_of(endpoint, raw, checker))
+}
+
+fn remote_of(endpoint: Endpoint, raw: &raw::Issuer, checker: &mut Checker<'_>) -> Remote {
+    Remote {
         endpoint,
         refresh: Duration::from_secs(raw.refresh_seconds.value.u64()),
         refetch_min: upstream::REFETCH_MIN,
@@ -230,7 +283,7 @@ fn remote(endpoint: Endpoint, raw: &raw::Issuer, checker: &mut Checker<'_>) -> S
         allow_redirect: raw.allow_redirect.value,
         allow_private_address: raw.allow_private_address.value,
         allow_insecure_loopback: raw.allow_insecure_loopback.value,
-    })
+    }
 }
 
 fn discovery(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option<Endpoint> {
@@ -317,7 +370,7 @@ fn read_keys(
     checker: &mut Checker<'_>,
 ) {
     let jwks = match source {
-        Source::Remote(_) => return,
+        Source::Remote(_) | Source::Tenants(_) => return,
         Source::Files(files) => match files.read() {
             Ok(read) => Ok(read.jwks),
             Err(error) => Err(error.to_string()),

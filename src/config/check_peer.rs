@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 use super::check::{Checker, names};
-use super::fault::shown;
-use super::raw;
+use super::fault::{did_you_mean, shown};
 use super::section::At;
 use super::setting::{Count, Name};
+use super::{check_template, raw};
 use crate::os;
 use crate::transport::peers::{Terms, UnixRule};
+use crate::verify::HOLE;
+use std::collections::{BTreeSet, HashSet};
 
 /// Checks every peer, alone and beside those before it.
 pub(super) fn peers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<UnixRule> {
@@ -30,6 +32,7 @@ impl Checker<'_> {
             for policy in peer.policy.iter().chain(listed) {
                 self.refuse_unknown("policy", policy, known());
             }
+            self.known_tenants(peer, raw);
             let uid = self.account(peer.uid.as_ref(), peer.user.as_ref(), "uid", "user");
             let gid = self.account(peer.gid.as_ref(), peer.group.as_ref(), "gid", "group");
             let (Ok(uid), Ok(gid)) = (uid, gid) else {
@@ -51,6 +54,36 @@ impl Checker<'_> {
             });
         }
         rules
+    }
+
+    /// Faults tenants that no issuer has and no template would bring.
+    fn known_tenants(&mut self, peer: &raw::Peer, raw: &raw::Document) {
+        let bound: Vec<&At<Name>> = peer.tenants.iter().flat_map(|list| &list.value.0).collect();
+        if bound.is_empty() {
+            return;
+        }
+        let issuers = raw.issuer.iter().map(|issuer| &issuer.value);
+        let known: HashSet<String> = issuers.map(check_template::tenant_of).collect();
+        let patterns: Vec<&str> = known
+            .iter()
+            .filter(|name| name.contains(HOLE))
+            .map(String::as_str)
+            .collect();
+        for name in bound {
+            let Name(text) = &name.value;
+            let is_brought = |pattern: &&str| {
+                let (before, after) = pattern.split_once(HOLE).unwrap_or_default();
+                let tenant = text
+                    .strip_prefix(before)
+                    .and_then(|rest| rest.strip_suffix(after));
+                tenant.is_some_and(|tenant| !tenant.is_empty())
+            };
+            if !known.contains(&**text) && !patterns.iter().any(is_brought) {
+                let guess = did_you_mean(text, known.iter().map(String::as_str));
+                let message = format!("no issuer has the tenant {}{guess}", shown(text));
+                self.found.push(&name.place, message);
+            }
+        }
     }
 
     /// An account by number or by name; an error where a fault was found.
@@ -111,5 +144,10 @@ fn terms(peer: &raw::Peer) -> Terms {
         // A peer with a policy of its own is held to it, unless others are named.
         policies: listed.or_else(|| own.as_ref().map(|_| Vec::new())),
         policy_default: own,
+        tenants: peer.tenants.as_ref().map(|list| {
+            // In order and each once, so that one set of tenants is one policy, however it was written.
+            let tenants: BTreeSet<Box<str>> = names(&list.value).into_iter().collect();
+            tenants.into_iter().collect()
+        }),
     }
 }

@@ -25,6 +25,10 @@ impl Found {
         self.0.push((place.clone(), message.into()));
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

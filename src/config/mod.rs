@@ -12,15 +12,18 @@ mod check_feed;
 mod check_issuer;
 mod check_peer;
 mod check_revocation;
+mod check_template;
 mod choice;
 mod document;
 mod fault;
 #[doc(hidden)]
 pub mod fuzz;
+mod preset;
 mod raw;
 mod schema;
 mod section;
 mod setting;
+mod tenancy;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +37,7 @@ use crate::revocation::Staleness;
 use crate::transport;
 use crate::transport::peers::UnixRule;
 use crate::transport::tls::Identity;
-use crate::upstream::{Source, StatusSource, Trust};
+use crate::upstream::{Source, StatusSource, TenantTerms, Trust};
 use crate::verify::{Feed, IssuerMatch};
 use fault::Found;
 use section::Section;
@@ -45,8 +48,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Largest configuration file, in bytes.
-pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Largest configuration file, in bytes: room for as many issuers as there may be, with a few lines each.
+pub const FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
@@ -257,6 +260,8 @@ pub struct Issuer {
     pub source: Source,
     /// How its status lists are fetched, if its policy looks at any.
     pub status_source: StatusSource,
+    /// How its tenants come and go, if it is a template.
+    pub tenants: Option<TenantTerms>,
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.
@@ -297,6 +302,7 @@ pub fn parse(
     }
     let sections = raw::Document::NAMES;
     let warnings = document::overlay(&mut document, environment, sections, &mut found);
+    preset::apply(&mut document);
     let raw = raw::Document::read(&document, &fault::Place::Nowhere, &mut found);
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let mut config = check::check(&raw, folder, &mut found);

@@ -6,8 +6,10 @@ use super::choice::{
     Address, AnyOr, Ceiling, CpuList, FeedWord, InlineJwks, LogFormat, LogLevel, ReplayWord,
     StalenessWord, Types,
 };
+use super::preset::Preset;
 use super::section::section;
 use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
+use super::tenancy::{ClaimValues, TenantName};
 use crate::cache::{CAPACITY_DEFAULT, SHARDS_DEFAULT};
 use crate::engine::{QUEUE_COST_NS_DEFAULT, TABLE_MIB_DEFAULT};
 use crate::jose::Algorithm;
@@ -282,12 +284,15 @@ section! {
     struct Issuer {
         /// What metrics, logs and verdicts call it.
         required name: Name = "every issuer has a name of its own, like name = \"acme\"";
-        /// The exact `iss` of its tokens, or "any".
+        /// The exact `iss` of its tokens; a template like "https://login.example/{tenant}/v2.0", each of whose tenants
+        /// is then a tenant of its own; or "any".
         required issuer: AnyOr<Text> =
             "write the exact `iss` of its tokens, or issuer = \"any\" to leave it unchecked";
-        /// The tenant it belongs to.
-        default tenant: Name = "default";
-        /// Keys: the https URL of its JWK Set.
+        /// The tenant it belongs to. Of a template: what its tenants are called, with `{tenant}` in it; unset, the
+        /// issuer's name, a slash and `{tenant}`.
+        default tenant: TenantName = "default";
+        /// Keys: the https URL of its JWK Set. Of a template it may have `{tenant}` in it; without, all tenants have the
+        /// same keys.
         optional jwks_uri: Text;
         /// Keys: finds `jwks_uri` through `{issuer}/.well-known/openid-configuration`.
         default discovery: bool = false;
@@ -313,6 +318,9 @@ section! {
         default leeway_seconds: Count<0, LEEWAY_SECONDS_MAX> = LEEWAY_SECONDS_DEFAULT;
         /// Claims that must be present.
         optional required_claims: List<Text>;
+        /// Claims that must have one of some values, like { client_id = "app", sub = ["repo:acme/*"] }: the whole value,
+        /// or what it begins with before a `*`.
+        optional claims: ClaimValues;
         /// Longest accepted life, `exp` minus `iat`, in seconds. Unset: unchecked.
         optional lifetime_seconds_max: Count<1, YEAR_SECONDS>;
         /// Longest accepted age, now minus `iat`, in seconds. Unset: unchecked.
@@ -342,6 +350,20 @@ section! {
         default allow_private_address: bool = false;
         /// Lets the URL be http:// when its host is loopback, for development.
         default allow_insecure_loopback: bool = false;
+        /// Settings of a well-known kind of issuer, which count where nothing else is written: docs/issuers.md.
+        optional preset: Preset;
+        /// Of a template: the only tenants that are trusted, by what stands for `{tenant}`. Unset: every one that the
+        /// issuer knows.
+        optional tenants: List<Text>;
+        /// Of a template: most tenants loaded at a time, before the one unused for longest goes.
+        default tenants_max: Count<1, 65_536> = 10_000;
+        /// Of a template with keys for each tenant: most fetches a second, on average.
+        default tenant_fetches_per_second: Count<1, 1_000> = 20;
+        /// Of a template: how long a tenant stays loaded without a good token, in seconds.
+        default tenant_idle_seconds: Count<60, { 7 * DAY_SECONDS }> = 3_600;
+        /// Most tokens found genuine in a second, on average, of this issuer or of each of its tenants; others are then
+        /// `unavailable`. Answers of the cache do not count. Unset: unbounded.
+        optional verifications_per_second_max: Count<1, 100_000_000>;
     }
 }
 
@@ -384,6 +406,8 @@ section! {
         optional policy: Name;
         /// The policies that the peer may name. Unset: all, or with `policy` only that one.
         optional policies: List<Name>;
+        /// The only tenants about whose tokens they may ask; others are `forbidden`. Unset: every tenant.
+        optional tenants: List<Name>;
         /// Most work they may have queued for one worker, in milliseconds of its time. Unset: as in [limits].
         optional queue_ms: Count<1, 10_000>;
         /// Most connections they may have open. Unset: as in [limits].

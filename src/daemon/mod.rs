@@ -189,6 +189,9 @@ impl Daemon {
         ));
         let hint = upstream.hint();
         engine.on_missing_key(move |issuer| hint.unknown_kid(issuer));
+        upstream.serve_tenants(records::tenant_feeds(&config));
+        let hint = upstream.tenant_hint();
+        engine.on_missing_tenant(move |iss| hint.missing(iss));
         let statuses = Statuses::start(
             held_against.statuses.clone(),
             records::status_sources(&config),

@@ -6,7 +6,7 @@ use crate::config::{self, Config};
 use crate::keys::Owner;
 use crate::revocation::status::StatusLists;
 use crate::transport::tls::Acceptor;
-use crate::upstream::{Feed, KeysAtHand, StatusSources};
+use crate::upstream::{Feed, KeysAtHand, Source, StatusSources, TenantFeed};
 use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
 use std::sync::Arc;
 
@@ -32,6 +32,22 @@ pub(super) fn feeds(config: &Config) -> Vec<Feed> {
         source: issuer.source.clone(),
     };
     config.issuers.iter().map(feed).collect()
+}
+
+/// The templates, and where each of their tenants' keys come from.
+pub(super) fn tenant_feeds(config: &Config) -> Vec<TenantFeed> {
+    let feed = |issuer: &config::Issuer| {
+        Some(TenantFeed {
+            issuer: issuer.name.clone(),
+            schemes: issuer.policy.schemes.clone(),
+            keys: match &issuer.source {
+                Source::Tenants(keys) => Some(keys.clone()),
+                _ => None,
+            },
+            terms: issuer.tenants?,
+        })
+    };
+    config.issuers.iter().filter_map(feed).collect()
 }
 
 /// How issuers' status lists are fetched.
@@ -60,7 +76,9 @@ pub(super) fn records(
         config.issuers.iter().map(issuer).collect(),
         config.policies.clone(),
     )?;
+    let bound = config.peers.iter();
     let records = records
+        .binding(bound.filter_map(|rule| rule.terms.tenants.as_deref()))
         .spending(&held_against.replay)
         .with_statuses(Arc::clone(&held_against.statuses));
     Ok(match &held_against.revocation {

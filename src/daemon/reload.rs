@@ -82,9 +82,11 @@ impl Reloader {
         }
         self.fetched
             .upstream
-            .replace(records::feeds(&next), |keys| {
-                records::records(&next, keys, &self.held_against)
-            })
+            .replace_all(
+                records::feeds(&next),
+                records::tenant_feeds(&next),
+                |keys| records::records(&next, keys, &self.held_against),
+            )
             .map_err(|faults| line(faults.join("\n")))?;
         self.fetched
             .statuses

@@ -92,6 +92,17 @@ impl KeySet {
         }
     }
 
+    /// Whether the other has the very same public keys in the same order, for the same owner. Secrets cannot be compared.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_same = |(one, other): (&KeySlot, &KeySlot)| {
+            *one.signer == *other.signer
+                && one.public_jwk.is_some()
+                && one.public_jwk == other.public_jwk
+        };
+        self.slots.len() == other.slots.len() && self.slots.iter().zip(&other.slots).all(is_same)
+    }
+
     /// A set with no keys: the issuer is known, its keys have not arrived.
     #[must_use]
     pub fn empty() -> Self {

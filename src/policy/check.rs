@@ -53,6 +53,7 @@ impl Policy {
         if let Some(name) = claims.invalid {
             return Err(Refusal::InvalidClaim(name.into()));
         }
+        self.check_values(claims)?;
         //= https://www.rfc-editor.org/rfc/rfc7800#section-3.1
         //# the recipient MUST [...] verify that the presenter possesses the confirmation key
         if !self.bound_tokens_as_bearer && claims.member("cnf").is_some() {
@@ -209,6 +210,31 @@ impl Policy {
             Some(refusal) => Err(refusal),
             None => Ok(()),
         }
+    }
+
+    fn check_values(&self, claims: &Claims<'_>) -> Result<(), Refusal> {
+        for rule in &self.claims {
+            let Some(value) = claims.get(&rule.name) else {
+                return Err(Refusal::MissingClaim(Cow::Owned(rule.name.to_string())));
+            };
+            let fits = |text: &str| {
+                rule.accepted.iter().any(|one| match one.strip_suffix('*') {
+                    Some(beginning) => text.starts_with(beginning),
+                    None => **one == *text,
+                })
+            };
+            let is_accepted = match value.as_str() {
+                Some(text) => fits(&text),
+                None => {
+                    let several = value.as_strings();
+                    several.is_some_and(|several| several.iter().any(|text| fits(text)))
+                }
+            };
+            if !is_accepted {
+                return Err(Refusal::InvalidClaim(Cow::Owned(rule.name.to_string())));
+            }
+        }
+        Ok(())
     }
 
     /// A policy that accepts nothing but `at+jwt` is the JWT profile's (RFC 9068 §4), and its claims are

@@ -24,6 +24,8 @@ pub struct Policy {
     pub leeway_seconds: i64,
     /// Claims that must be present besides those the other fields imply.
     pub required_claims: Vec<Box<str>>,
+    /// Claims that must have one of some values.
+    pub claims: Vec<ClaimRule>,
     /// Whether `exp` must be present. On unless spelled out.
     pub expiry_required: bool,
     /// Longest accepted life, `exp - iat`, in seconds; requires `iat`.
@@ -67,6 +69,15 @@ pub enum Accepted {
     OneOf(Vec<Box<str>>),
 }
 
+/// A claim that must have one of some values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRule {
+    /// The claim, a top-level member.
+    pub name: Box<str>,
+    /// The values, one of which it must be or hold: each whole, or with a `*` at its end what it must begin with.
+    pub accepted: Vec<Box<str>>,
+}
+
 /// How a named request policy narrows the issuers' own rules. It can never widen them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowing {
@@ -107,6 +118,7 @@ impl Default for Policy {
             types: TokenTypes::AccessToken,
             leeway_seconds: LEEWAY_SECONDS_DEFAULT,
             required_claims: Vec::new(),
+            claims: Vec::new(),
             expiry_required: true,
             lifetime_seconds_max: None,
             age_seconds_max: None,

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Peer};
 use crate::metrics::{FaultLabels, Metrics, TransportLabels};
 use crate::transport::Limits;
 use crate::transport::budget::Budget;
-use crate::verify::PolicyId;
+use crate::verify::{PolicyId, Tenants};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +40,8 @@ pub struct Terms {
     pub policy_default: Option<Box<str>>,
     /// The request policies the peer may name; `None` for all that are configured.
     pub policies: Option<Vec<Box<str>>>,
+    /// The only tenants about whose tokens the peer may ask, in order; `None` for all.
+    pub tenants: Option<Box<Tenants>>,
 }
 
 /// The table. One serves every transport, so that its limits hold over all of them.
@@ -288,17 +290,25 @@ impl Admission {
     /// [`PolicyRefused`].
     pub fn policy(&self, requested: Option<&str>) -> Result<PolicyId, PolicyRefused> {
         let default = self.terms.policy_default.as_deref();
-        let Some(name) = requested.or(default) else {
-            return Ok(PolicyId::DEFAULT);
-        };
-        if let Some(allowed) = &self.terms.policies {
+        let name = requested.or(default);
+        if let Some(name) = name
+            && let Some(allowed) = &self.terms.policies
+        {
             let is_own = default == Some(name);
             if !is_own && !allowed.iter().any(|one| &**one == name) {
                 return Err(PolicyRefused::Forbidden);
             }
         }
         let records = self.peers.engine.records();
-        records.policy(name).ok_or(PolicyRefused::Unknown)
+        match (name, &self.terms.tenants) {
+            (None, None) => Ok(PolicyId::DEFAULT),
+            (Some(name), None) => records.policy(name).ok_or(PolicyRefused::Unknown),
+            // Should a reload have forgotten what this connection is bound to, it may not ask at all.
+            (name, Some(tenants)) => {
+                let policy = records.policy_within(name, tenants);
+                policy.ok_or(PolicyRefused::Unknown)
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) struct Tally {
     metrics: Arc<Metrics>,
     transport: &'static str,
     /// Keeping the signer keeps its address from being used by another.
-    valid: Vec<(Arc<Signer>, Counter)>,
+    valid: Vec<(Arc<Signer>, (Counter, Counter))>,
     refused: [Option<Counter>; Reason::ALL.len()],
     next_kept: usize,
 }
@@ -37,19 +37,23 @@ impl Tally {
             let (Some(first), length) = (run.first(), run.len() as u64) else {
                 continue;
             };
-            self.counter_of(first).inc_by(length);
+            match first {
+                Verdict::Valid(trusted) => {
+                    let (of_issuer, of_tenant) = self.counters_of(&trusted.signer);
+                    of_issuer.inc_by(length);
+                    of_tenant.inc_by(length);
+                }
+                Verdict::Invalid(refusal) => {
+                    self.counter_of_reason(refusal.reason()).inc_by(length);
+                }
+                Verdict::Unavailable(_) => {
+                    self.counter_of_reason(Reason::Unavailable).inc_by(length);
+                }
+            }
         }
     }
 
-    fn counter_of(&mut self, verdict: &Verdict) -> &Counter {
-        match verdict {
-            Verdict::Valid(trusted) => self.counter_of_signer(&trusted.signer),
-            Verdict::Invalid(refusal) => self.counter_of_reason(refusal.reason()),
-            Verdict::Unavailable(_) => self.counter_of_reason(Reason::Unavailable),
-        }
-    }
-
-    fn counter_of_signer(&mut self, signer: &Arc<Signer>) -> &Counter {
+    fn counters_of(&mut self, signer: &Arc<Signer>) -> &(Counter, Counter) {
         let kept = self.valid.iter();
         let at = kept
             .take_while(|(kept, _)| !Arc::ptr_eq(kept, signer))
@@ -65,7 +69,8 @@ impl Tally {
             transport: self.transport,
         };
         let counter = self.metrics.verifications.get_or_create(&labels).clone();
-        let entry = (Arc::clone(signer), counter);
+        let of_tenant = self.metrics.of_tenant(&signer.tenant);
+        let entry = (Arc::clone(signer), (counter, of_tenant));
         let slot = self.next_kept % SIGNERS_KEPT;
         self.next_kept += 1;
         if slot < self.valid.len() {

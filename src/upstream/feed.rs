@@ -62,7 +62,7 @@ impl Feed {
     /// Why files or an inline set cannot be used, as a sentence.
     pub(super) fn read_at_hand(&self) -> Result<AtHand, String> {
         let (jwks, fingerprint) = match &self.source {
-            Source::Remote(_) => {
+            Source::Remote(_) | Source::Tenants(_) => {
                 return Ok(AtHand {
                     keys: IssuerKeys::Awaited,
                     fingerprint: None,
@@ -110,7 +110,7 @@ pub(super) async fn run(
     publisher: Arc<Publisher>,
 ) {
     match &feed.source {
-        Source::Inline(_) => {}
+        Source::Inline(_) | Source::Tenants(_) => {}
         Source::Files(files) => {
             let reader = Reader {
                 files: Arc::new(files.clone()),
@@ -240,7 +240,7 @@ async fn follow_remote(
 
 /// When to come back after a good fetch: as the server asks, within bounds, and a little earlier, so that
 /// a fleet that started together does not stay together.
-fn fresh(asked: Option<Duration>, remote: &Remote) -> Duration {
+pub(super) fn fresh(asked: Option<Duration>, remote: &Remote) -> Duration {
     let refresh = asked.map_or(remote.refresh, |asked| {
         asked.clamp(FRESH_MIN.min(remote.refresh), remote.refresh)
     });
@@ -248,7 +248,7 @@ fn fresh(asked: Option<Duration>, remote: &Remote) -> Duration {
 }
 
 /// When to come back after a failed fetch: after 1 s, 2 s, 4 s and so on, each half of it by chance.
-fn backoff(failures: u32, remote: &Remote) -> Duration {
+pub(super) fn backoff(failures: u32, remote: &Remote) -> Duration {
     let doubled = Duration::from_secs(1) * (1 << failures.saturating_sub(1).min(10));
     let wait = doubled.min(BACKOFF_MAX).min(remote.refresh);
     wait.mul_f64(0.5 + 0.5 * random_fraction())

@@ -22,8 +22,11 @@ use std::time::Duration;
 pub(super) struct Fetcher {
     remote: Remote,
     client: Option<HttpClient>,
-    tag: Option<(Uri, HeaderValue)>,
+    tag: Option<Tag>,
 }
+
+/// An entity tag, and of what.
+pub(super) type Tag = (Uri, HeaderValue);
 
 /// What a fetch brought.
 pub(super) enum Fetched {
@@ -71,6 +74,20 @@ impl Fetcher {
             client: None,
             tag: None,
         }
+    }
+
+    /// One that goes on with another's client, and from the entity tag of an earlier one.
+    pub(super) fn resumed(remote: Remote, client: Option<HttpClient>, tag: Option<Tag>) -> Self {
+        Self {
+            remote,
+            client,
+            tag,
+        }
+    }
+
+    /// The client, unless it is better made anew, and the entity tag.
+    pub(super) fn into_parts(self) -> (Option<HttpClient>, Option<Tag>) {
+        (self.client, self.tag)
     }
 
     /// Forgets the entity tag, so that the next fetch brings the whole set.

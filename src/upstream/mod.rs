@@ -10,6 +10,7 @@ mod publish;
 pub mod revocation;
 mod source;
 mod status;
+mod tenants;
 mod uri;
 mod watch;
 
@@ -19,6 +20,7 @@ pub use source::{
     Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,
 };
 pub use status::{StatusSource, StatusSources, Statuses};
+pub use tenants::{TenantEndpoint, TenantFeed, TenantHint, TenantKeys, TenantTerms};
 pub use uri::{UriFault, check_uri, is_public};
 
 use crate::engine::Engine;
@@ -74,6 +76,7 @@ pub struct Upstream {
     runtime: Handle,
     watch: Watch,
     hint: Hint,
+    tenants: tenants::Tenants,
     running: Mutex<HashMap<Arc<str>, Running>>,
 }
 
@@ -109,8 +112,10 @@ impl Upstream {
         metrics: Arc<Metrics>,
         runtime: Handle,
     ) -> Self {
+        let publisher = Arc::new(Publisher::new(engine, metrics));
         let upstream = Self {
-            publisher: Arc::new(Publisher::new(engine, metrics)),
+            tenants: tenants::Tenants::start(Arc::clone(&publisher), &runtime),
+            publisher,
             runtime,
             watch: Watch::new(),
             hint: Hint::default(),
@@ -128,14 +133,43 @@ impl Upstream {
         self.hint.clone()
     }
 
-    /// Replaces issuers and rules as a whole. A feed that stays the same keeps its keys and goes on;
-    /// `records` makes the new records from each issuer's keys.
+    /// Where to report tenants that are not loaded.
+    #[must_use]
+    pub fn tenant_hint(&self) -> TenantHint {
+        self.tenants.hint()
+    }
+
+    /// Begins to load tenants of these templates.
+    pub fn serve_tenants(&self, feeds: Vec<TenantFeed>) {
+        let turn = self.publisher.take_turn();
+        self.tenants.set_feeds(feeds, &turn);
+    }
+
+    /// Replaces issuers and rules as a whole, where there are no templates.
     ///
     /// # Errors
-    /// What cannot be read or what `records` said; nothing has changed then.
+    /// As [`Self::replace_all`].
     pub fn replace<E>(
         &self,
         feeds: Vec<Feed>,
+        records: impl FnOnce(&KeysAtHand) -> Result<Records, E>,
+    ) -> Result<(), Vec<String>>
+    where
+        E: ToString,
+    {
+        self.replace_all(feeds, Vec::new(), records)
+    }
+
+    /// Replaces issuers, templates and rules as a whole. A feed that stays the same keeps its keys and goes on;
+    /// `records` makes the new records from each issuer's keys. Tenants that are loaded stay so, as far as their template
+    /// does and gets their keys from where it did.
+    ///
+    /// # Errors
+    /// What cannot be read or what `records` said; nothing has changed then.
+    pub fn replace_all<E>(
+        &self,
+        feeds: Vec<Feed>,
+        templates: Vec<TenantFeed>,
         records: impl FnOnce(&KeysAtHand) -> Result<Records, E>,
     ) -> Result<(), Vec<String>>
     where
@@ -151,14 +185,17 @@ impl Upstream {
                 // Fetched keys are not at hand anywhere else.
                 if matches!(feed.source, Source::Remote(_))
                     && running.get(&feed.owner.issuer).is_some_and(is_same)
-                    && let Some(known) = current.issuers().find(|old| old.name == feed.owner.issuer)
+                    && let Some(known) = current.issuer_named(&feed.owner.issuer)
                     && let Some(at_hand) = at_hand.0.get_mut(&feed.owner.issuer)
                 {
                     at_hand.keys = known.keys.clone();
                 }
             }
         }
-        turn.replace(records(&at_hand).map_err(|error| vec![error.to_string()])?);
+        let next = records(&at_hand).map_err(|error| vec![error.to_string()])?;
+        let next = self.tenants.carry_over(next, &turn.records(), &templates);
+        turn.replace(next);
+        self.tenants.set_feeds(templates, &turn);
         self.follow(feeds, &at_hand, &turn);
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use crate::engine::Engine;
 use crate::keys::KeySet;
-use crate::metrics::{FetchLabels, IssuerLabels, Metrics};
+use crate::metrics::{FetchLabels, IssuerLabels, Metrics, TenantChangeLabels};
 use crate::verify::Records;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +65,29 @@ impl Publisher {
         };
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.jwks_keys.get_or_create(&labels).set(count);
+    }
+
+    /// The records as they are now.
+    pub(super) fn records(&self) -> Arc<Records> {
+        self.engine.records()
+    }
+
+    /// Counts a fetch of some tenant's keys.
+    pub(super) fn count_tenant_fetch(&self, template: &Arc<str>, outcome: &'static str) {
+        let labels = FetchLabels {
+            issuer: Arc::clone(template),
+            outcome,
+        };
+        self.metrics.tenant_fetches.get_or_create(&labels).inc();
+    }
+
+    /// Counts what became of some tenant.
+    pub(super) fn count_tenant(&self, template: &Arc<str>, outcome: &'static str) {
+        let labels = TenantChangeLabels {
+            issuer: Arc::clone(template),
+            outcome,
+        };
+        self.metrics.tenant_changes.get_or_create(&labels).inc();
     }
 
     /// Counts a fetch or a reading; a good one is dated.

@@ -1,6 +1,7 @@
 //! Where an issuer's keys come from, and reading those that lie in files.
 #![forbid(unsafe_code)]
 
+use super::tenants::TenantKeys;
 use crate::crypto::Scheme;
 use crate::jose::{Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
@@ -25,6 +26,8 @@ pub enum Source {
     Files(Files),
     /// Written into the configuration: public keys only.
     Inline(Arc<str>),
+    /// Fetched for each tenant of a template by itself, once its tokens come.
+    Tenants(TenantKeys),
 }
 
 /// How to fetch a JWK Set.

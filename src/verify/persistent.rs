@@ -225,7 +225,10 @@ mod tests {
         assert_eq!(other.insert("2999".into(), 1), Some(2_999));
         assert_eq!((one.len(), other.len()), (3_000, 1_500));
         assert_eq!((one.get("0"), other.get("0")), (Some(&0), None));
-        assert_eq!((one.get("2999"), other.get("2999")), (Some(&2_999), Some(&1)));
+        assert_eq!(
+            (one.get("2999"), other.get("2999")),
+            (Some(&2_999), Some(&1))
+        );
         assert_eq!(other.remove("0"), None);
         assert_eq!(one.iter().count(), 3_000);
     }

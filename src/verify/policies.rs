@@ -80,12 +80,15 @@ impl Records {
         entry: &Entry,
     ) -> Result<&Narrowing, Refusal> {
         let narrowing = self.narrowing(policy);
-        let narrowing = narrowing.ok_or(Refusal::Forbidden("the request policy is not configured"))?;
+        let narrowing =
+            narrowing.ok_or(Refusal::Forbidden("the request policy is not configured"))?;
         if narrowing.admits_tenant(&entry.issuer.tenant) {
             Ok(narrowing)
         } else {
             // Before any claim is judged: not even when it expired is this peer's business.
-            Err(Refusal::Forbidden("this peer may not ask about tokens of this tenant"))
+            Err(Refusal::Forbidden(
+                "this peer may not ask about tokens of this tenant",
+            ))
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::revocation::Register;
 use crate::revocation::status::StatusLists;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A snapshot of trusted issuers, their keys and policies. Replaced as a whole, never changed: a copy with other keys
 /// of one issuer, or with one tenant more, shares all else with the one before.
@@ -243,37 +243,26 @@ impl Records {
         self.entry(number).map(|entry| &entry.issuer)
     }
 
-    /// The longest life that a token of this tenant can have left, leeway included, `None` where nothing bounds it. The
-    /// tenant may be one that a template would bring.
-    ///
-    /// # Errors
-    /// The tenants that are configured, where none is called so.
-    pub fn lifetime_of(&self, tenant: &str) -> Result<Option<u32>, Vec<Box<str>>> {
-        let mut lifetimes = self.lifetimes();
-        if let Some(lifetime) = lifetimes.remove(tenant) {
-            return Ok(lifetime);
-        }
+    /// As in [`Self::lifetimes`], of a tenant that a template would bring, whether it is loaded or not; `None` where
+    /// none would.
+    #[must_use]
+    pub fn lifetime_brought(&self, tenant: &str) -> Option<Option<u32>> {
         let brings = |issuer: &&Issuer| match &issuer.iss {
             IssuerMatch::Template(template) => {
                 filled_by(&issuer.tenant, tenant).is_some_and(|tenant| template.fits(tenant))
             }
             _ => false,
         };
-        match self.issuers().find(brings) {
-            Some(template) => Ok(lifetimes.remove(&*template.tenant).flatten()),
-            None => Err(lifetimes.into_keys().collect()),
-        }
+        self.issuers().find(brings).map(lifetime)
     }
 
     /// By tenant, the longest life that a token of it can have left, leeway included; `None` where nothing bounds it.
     #[must_use]
     pub fn lifetimes(&self) -> BTreeMap<Box<str>, Option<u32>> {
         let mut lifetimes: BTreeMap<Box<str>, Option<u32>> = BTreeMap::new();
-        for issuer in self.issuers() {
-            let own = issuer
-                .policy
-                .lifetime_seconds_max
-                .and_then(|max| u32::try_from(max.saturating_add(LEEWAY_SECONDS_MAX)).ok());
+        let is_one = |issuer: &&Issuer| !matches!(issuer.iss, IssuerMatch::Template(_));
+        for issuer in self.verifying().filter(is_one) {
+            let own = lifetime(issuer);
             // An issuer whose tokens nothing bounds makes its tenant unbounded.
             lifetimes
                 .entry(issuer.tenant.as_ref().into())
@@ -363,7 +352,10 @@ impl Entry {
             generation: next_generation(),
             share,
             revoking: None,
-            quota: issuer.policy.verifications_per_second_max.map(Quota::shared),
+            quota: issuer
+                .policy
+                .verifications_per_second_max
+                .map(Quota::shared),
             loaded: None,
             issuer,
         }
@@ -376,6 +368,12 @@ impl Entry {
         entry.generation = next_generation();
         entry
     }
+}
+
+/// The longest life that a token of an issuer can have left, leeway included; `None` where nothing bounds it.
+fn lifetime(issuer: &Issuer) -> Option<u32> {
+    let max = issuer.policy.lifetime_seconds_max?;
+    u32::try_from(max.saturating_add(LEEWAY_SECONDS_MAX)).ok()
 }
 
 fn duplicate(what: &'static str, value: &str) -> RecordsError {

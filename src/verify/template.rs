@@ -41,7 +41,9 @@ pub enum TemplateFault {
     #[error("is no template of an https URL, and only such can be found by their `iss`")]
     NoUrl,
     /// The hole is a part of something.
-    #[error("may have {HOLE} only as a whole segment of the path or as the first label of the host")]
+    #[error(
+        "may have {HOLE} only as a whole segment of the path or as the first label of the host"
+    )]
     Partial,
     /// Whoever registers a domain would be a tenant.
     #[error("leaves too much of the host open: what follows {HOLE} needs two labels at least")]
@@ -58,7 +60,10 @@ impl IssTemplate {
     /// [`TemplateFault`].
     pub fn parse(text: &str) -> Result<Self, TemplateFault> {
         let (prefix, suffix) = text.split_once(HOLE).ok_or(TemplateFault::Holes)?;
-        if [prefix, suffix].iter().any(|part| part.contains(['{', '}'])) {
+        if [prefix, suffix]
+            .iter()
+            .any(|part| part.contains(['{', '}']))
+        {
             return Err(TemplateFault::Holes);
         }
         if text.contains(['?', '#']) {
@@ -131,9 +136,7 @@ impl IssTemplate {
             // Hosts are the same in any case, and an issuer that spells its own in two ways would be two tenants.
             Kind::Label => {
                 let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-                plain(first)
-                    && plain(last)
-                    && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
+                plain(first) && plain(last) && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
             }
             // No percent signs, so nothing can be spelled in two ways; no dots at the ends or in a row, so nothing
             // climbs out of its place when a URL is made of it.
@@ -146,6 +149,12 @@ impl IssTemplate {
                     && !tenant.contains("..")
             }
         }
+    }
+
+    /// Whether the hole is a part of the host.
+    #[must_use]
+    pub fn fills_host(&self) -> bool {
+        self.kind == Kind::Label
     }
 
     /// The `iss` of a tenant.
@@ -223,7 +232,12 @@ mod tests {
             assert_eq!(template(good).to_string(), good);
         }
         let fault = |text| IssTemplate::parse(text).expect_err(text);
-        for text in ["https://a.example", "https://{tenant}.a.b/{tenant}", "{tenant}{", "https://x/{other}"] {
+        for text in [
+            "https://a.example",
+            "https://{tenant}.a.b/{tenant}",
+            "{tenant}{",
+            "https://x/{other}",
+        ] {
             assert_eq!(fault(text), TemplateFault::Holes, "{text}");
         }
         for text in [
@@ -237,7 +251,11 @@ mod tests {
         ] {
             assert_eq!(fault(text), TemplateFault::Partial, "{text}");
         }
-        for text in ["https://{tenant}.com", "https://{tenant}.com/x.y", "https://{tenant}.com."] {
+        for text in [
+            "https://{tenant}.com",
+            "https://{tenant}.com/x.y",
+            "https://{tenant}.com.",
+        ] {
             assert_eq!(fault(text), TemplateFault::HostTooOpen, "{text}");
         }
         for text in ["{tenant}", "urn:x:{tenant}", "https://u@a.example/{tenant}"] {
@@ -250,14 +268,19 @@ mod tests {
     fn what_fills_the_hole_is_of_a_strict_character_set() {
         let path = template("https://login.example/{tenant}/v2.0");
         let whole = |tenant: &str| format!("https://login.example/{tenant}/v2.0");
-        for good in ["a", "9122040d-6c67-4c5b-b112-36a304b66dad", "eu-west-1_Ab3", "Acme.eu"] {
+        for good in [
+            "a",
+            "9122040d-6c67-4c5b-b112-36a304b66dad",
+            "eu-west-1_Ab3",
+            "Acme.eu",
+        ] {
             assert_eq!(path.tenant_in(&whole(good)), Some(good));
             assert_eq!(path.iss_of(good), whole(good));
         }
         let long = "a".repeat(TENANT_BYTES_MAX + 1);
         for bad in [
-            "", ".", "..", "a..b", "-a", "a-", "_a", "a/b", "a%2fb", "a b", "ä", "a\0", "a?x", "a#x", "a:b", "a@b",
-            "{tenant}", &long,
+            "", ".", "..", "a..b", "-a", "a-", "_a", "a/b", "a%2fb", "a b", "ä", "a\0", "a?x",
+            "a#x", "a:b", "a@b", "{tenant}", &long,
         ] {
             assert_eq!(path.tenant_in(&whole(bad)), None, "{bad}");
         }
@@ -274,7 +297,10 @@ mod tests {
             assert_eq!(path.tenant_in(other), None, "{other}");
         }
         let host = template("https://{tenant}.login.example");
-        assert_eq!(host.tenant_in("https://acme-1.login.example"), Some("acme-1"));
+        assert_eq!(
+            host.tenant_in("https://acme-1.login.example"),
+            Some("acme-1")
+        );
         for bad in [
             "https://Acme.login.example",
             "https://a.b.login.example",
@@ -322,7 +348,11 @@ mod tests {
                 let mut fillings = fillings.iter().filter(|filling| one.fits(filling));
                 let found = fillings.any(|filling| other.tenant_in(&one.iss_of(filling)).is_some());
                 assert_eq!(one.overlaps(other), found, "{one} and {other}");
-                assert_eq!(one.overlaps(other), other.overlaps(one), "{one} and {other}");
+                assert_eq!(
+                    one.overlaps(other),
+                    other.overlaps(one),
+                    "{one} and {other}"
+                );
             }
         }
     }

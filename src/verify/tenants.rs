@@ -228,11 +228,27 @@ impl Records {
                     used: Arc::clone(&loaded.used),
                     ..new
                 });
-                next.put(number, Entry { loaded: kept, ..new });
+                next.put(
+                    number,
+                    Entry {
+                        loaded: kept,
+                        ..new
+                    },
+                );
             }
             self = next;
         }
         self
+    }
+
+    /// The keys of a loaded tenant.
+    #[must_use]
+    pub fn keys_of_tenant(&self, iss: &str) -> Option<&Arc<KeySet>> {
+        let entry = self.entry(*self.by_iss.get(iss)?)?;
+        match &entry.issuer.keys {
+            IssuerKeys::Known(keys) if entry.loaded.is_some() => Some(keys),
+            _ => None,
+        }
     }
 
     /// The tenants that are loaded.

@@ -241,7 +241,9 @@ impl fmt::Debug for Jwk {
 fn key_use(object: &Object<'_>, material: &Material) -> Result<KeyUse, &'static str> {
     let mut may_verify = true;
     if let Some(value) = object.get("use") {
-        may_verify &= value.as_str().ok_or("use is not a string")? == "sig";
+        // "jwt-svid" is what SPIFFE calls it (SPIFFE Trust Domain and Bundle §4.2.2).
+        let key_use = value.as_str().ok_or("use is not a string")?;
+        may_verify &= key_use == "sig" || key_use == "jwt-svid";
     }
     if let Some(value) = object.get("key_ops") {
         let mut operations = value

@@ -12,6 +12,9 @@ const ORDERS_MAX: usize = 1_000;
 /// Most faults that are listed.
 const FAULTS_LISTED_MAX: usize = 100;
 
+/// Most tenants that are listed to whoever names none of them.
+const TENANTS_LISTED_MAX: usize = 100;
+
 /// An order, and the record that it becomes.
 pub(super) struct Asked {
     pub(super) order: Order,
@@ -105,16 +108,25 @@ pub(super) fn record(
     let Some(revocation) = &connection.admin.revocation else {
         return Err("nothing can be revoked".to_owned());
     };
-    let Some(lifetime) = tenants.lifetimes.get(order.tenant()) else {
+    let known = tenants.lifetimes.get(order.tenant()).copied();
+    let records = connection.context.engine.records();
+    let Some(lifetime) = known.or_else(|| records.lifetime_brought(order.tenant())) else {
         // A typing error must not look like a revocation. The names that there are, an operator may see.
-        let known: Vec<&str> = tenants.lifetimes.keys().map(|name| &**name).collect();
+        let names = tenants.lifetimes.keys().map(|name| &**name);
+        let known: Vec<&str> = names.take(TENANTS_LISTED_MAX).collect();
+        let more = tenants.lifetimes.len().saturating_sub(known.len());
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
         return Err(format!(
-            "no issuer has this tenant; there are {}",
+            "no issuer has this tenant; there are {}{more}",
             known.join(", ")
         ));
     };
     let now = connection.context.engine.clock().now();
-    let record = order.record(&revocation.ids, *lifetime, now);
+    let record = order.record(&revocation.ids, lifetime, now);
     let record = record.map_err(|fault| fault.to_string())?;
     Ok(Asked { order, record })
 }

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::revocation::{LogReport, Register};
 use crate::transport::Shutdown;
 use crate::verdict::RevocationState as State;
-use crate::verify::{Issuer, IssuerKeys};
+use crate::verify::{Issuer, IssuerKeys, IssuerMatch};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,7 +141,12 @@ impl Report {
     ) -> Self {
         let mut issuers_awaiting_keys = 0;
         let mut listed = Vec::new();
-        for issuer in issuers.filter(|issuer| matches!(issuer.keys, IssuerKeys::Awaited)) {
+        // A template's tenants have their keys when they come.
+        let is_awaited = |issuer: &&Issuer| {
+            matches!(issuer.keys, IssuerKeys::Awaited)
+                && !matches!(issuer.iss, IssuerMatch::Template(_))
+        };
+        for issuer in issuers.filter(is_awaited) {
             issuers_awaiting_keys += 1;
             if listed.len() < ISSUERS_LISTED_MAX {
                 listed.push(issuer.name.as_ref().to_owned());
@@ -177,7 +182,6 @@ impl Report {
 mod tests {
     use super::*;
     use crate::policy::Policy;
-    use crate::verify::IssuerMatch;
 
     fn awaiting(name: &str) -> Issuer {
         Issuer {

@@ -15,7 +15,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 /// part and never appear.
 pub(super) fn answer<B>(records: &Records, request: &Request<B>) -> Result<Response<Body>, Fault> {
     let tenant = tenant(request.uri().query())?;
-    if tenant.is_some_and(|tenant| !records.issuers().any(|issuer| *issuer.tenant == *tenant)) {
+    if tenant.is_some_and(|tenant| !records.verifying().any(|issuer| *issuer.tenant == *tenant)) {
         return Err(UNKNOWN_TENANT);
     }
     let set = records.public_jwks(tenant);

@@ -1,0 +1,466 @@
+//! The loop that loads tenants, keeps their keys current, and lets go of those that nobody uses.
+
+use super::bucket::Bucket;
+use super::rest::{ABSENT_FOR, Rest};
+use super::wishes::Wishes;
+use super::{Feeds, TenantFeed};
+use crate::clock;
+use crate::keys::KeySet;
+use crate::upstream::client::HttpClient;
+use crate::upstream::feed::{backoff, fresh};
+use crate::upstream::fetch::{FetchError, Fetched, Fetcher, Tag};
+use crate::upstream::publish::Publisher;
+use crate::upstream::source::{Remote, pin};
+use crate::verify::{Records, TenantSought};
+use arc_swap::ArcSwap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Most fetches at a time.
+const FETCHES_MAX: usize = 16;
+
+/// Of those, most for tenants that are not loaded: those that are must not wait behind a flood.
+const LOADS_MAX: usize = 12;
+
+/// Shortest time between two rounds: however fast names come, this is all that they cost.
+const ROUND_MIN: Duration = Duration::from_millis(5);
+
+/// Longest time between two rounds.
+const ROUND_MAX: Duration = Duration::from_secs(30);
+
+/// How long a loaded tenant that no token has proved stays at least, and how long one must have been unused to make
+/// room for another.
+const UNPROVEN_MIN: Duration = Duration::from_secs(2);
+const UNUSED_MIN: Duration = Duration::from_secs(10);
+
+/// How long keys are trusted whose issuer cannot be reached.
+const TRUSTED_FOR: Duration = Duration::from_secs(86_400);
+
+/// See the module.
+pub(super) struct Loader {
+    wishes: Arc<Wishes>,
+    feeds: Arc<ArcSwap<Feeds>>,
+    publisher: Arc<Publisher>,
+    /// By template: what its fetches share.
+    shared: HashMap<Arc<str>, Shared>,
+    /// Tenants with keys of their own that are loaded, or about to be, by `iss`.
+    known: HashMap<Arc<str>, Known>,
+    /// When each is next looked at.
+    due: BTreeSet<(Duration, Arc<str>)>,
+    rest: Rest,
+    fetches: JoinSet<Done>,
+    loads: usize,
+}
+
+struct Shared {
+    bucket: Bucket,
+    client: Option<HttpClient>,
+}
+
+struct Known {
+    template: Arc<str>,
+    due: Duration,
+    /// When its keys were last fetched well; `None` while it is not loaded.
+    fetched_at: Option<Duration>,
+    failures: u32,
+    tag: Option<Tag>,
+    is_fetching: bool,
+}
+
+/// A fetch that has ended.
+struct Done {
+    iss: Arc<str>,
+    feed: Arc<TenantFeed>,
+    sought: TenantSought,
+    remote: Remote,
+    fetched: Result<Fetched, FetchError>,
+    client: Option<HttpClient>,
+    tag: Option<Tag>,
+    was_loaded: bool,
+}
+
+impl Loader {
+    pub(super) fn new(
+        wishes: Arc<Wishes>,
+        feeds: Arc<ArcSwap<Feeds>>,
+        publisher: Arc<Publisher>,
+    ) -> Self {
+        Self {
+            wishes,
+            feeds,
+            publisher,
+            shared: HashMap::new(),
+            known: HashMap::new(),
+            due: BTreeSet::new(),
+            rest: Rest::default(),
+            fetches: JoinSet::new(),
+            loads: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut wait = ROUND_MAX;
+        loop {
+            tokio::select! {
+                () = self.wishes.woken() => {}
+                Some(done) = self.fetches.join_next() => self.ended(done.ok()),
+                () = tokio::time::sleep(wait) => {}
+            }
+            while let Some(done) = self.fetches.try_join_next() {
+                self.ended(done.ok());
+            }
+            wait = self.round(clock::since_boot());
+            tokio::time::sleep(ROUND_MIN).await;
+        }
+    }
+
+    /// Does what is to be done now; returns how long nothing will be.
+    fn round(&mut self, now: Duration) -> Duration {
+        let feeds = self.feeds.load_full();
+        self.reconcile(&feeds);
+        for iss in self.rest.over(now) {
+            self.change(|records| Some(records.with_absent(&iss, false)));
+        }
+        self.look_after_due(&feeds, now);
+        self.let_go_of_idle(&feeds, now);
+        let refilled_in = self.grant_wishes(&feeds, now);
+        let due_in = self.due.first().map(|(at, _)| at.saturating_sub(now));
+        [refilled_in, due_in, Some(ROUND_MAX)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(ROUND_MAX)
+    }
+
+    /// Forgets tenants that a reload has put out.
+    fn reconcile(&mut self, feeds: &Feeds) {
+        self.shared.retain(|name, _| feeds.contains_key(name));
+        let records = self.publisher.records();
+        let gone: Vec<Arc<str>> = self
+            .known
+            .iter()
+            .filter(|(iss, known)| {
+                let is_loaded = || records.seek_tenant_of(iss).is_some_and(|it| it.is_loaded);
+                !feeds.contains_key(&known.template)
+                    || (known.fetched_at.is_some() && !known.is_fetching && !is_loaded())
+            })
+            .map(|(iss, _)| Arc::clone(iss))
+            .collect();
+        for iss in gone {
+            self.forget(&iss);
+        }
+    }
+
+    /// Fetches again whose time has come, and lets go of who is not used.
+    fn look_after_due(&mut self, feeds: &Feeds, now: Duration) {
+        while let Some((at, iss)) = self.due.first().cloned() {
+            if at > now || self.fetches.len() >= FETCHES_MAX {
+                return;
+            }
+            self.due.remove(&(at, Arc::clone(&iss)));
+            let Some(known) = self.known.get(&iss).filter(|known| !known.is_fetching) else {
+                continue;
+            };
+            let Some(feed) = feeds.get(&known.template) else {
+                continue;
+            };
+            let trusted = known.fetched_at.is_none_or(|at| now < at + TRUSTED_FOR);
+            if !trusted {
+                tracing::warn!(
+                    issuer = &*feed.issuer,
+                    "a tenant's keys are trusted no longer: nobody confirmed them"
+                );
+                self.unload(&iss, feed, "untrusted");
+            } else {
+                self.fetch(&iss, &Arc::clone(feed), now);
+            }
+        }
+    }
+
+    fn let_go_of_idle(&mut self, feeds: &Feeds, now: Duration) {
+        let records = self.publisher.records();
+        let idle: Vec<(Arc<str>, Arc<TenantFeed>)> = records
+            .tenants()
+            .filter_map(|tenant| {
+                let feed = feeds.get(tenant.template)?;
+                let known = self.known.get(tenant.iss);
+                let fetched_at = known.and_then(|known| known.fetched_at);
+                let seen_at = tenant.used_at.map(|at| Duration::from_secs(at.into()));
+                // One whose tokens have not proved it yet has come for nothing until they do.
+                let since = seen_at.or(fetched_at).unwrap_or(now);
+                (now.saturating_sub(since) > feed.terms.idle)
+                    .then(|| (Arc::clone(tenant.iss), Arc::clone(feed)))
+            })
+            .collect();
+        for (iss, feed) in idle {
+            self.unload(&iss, &feed, "idle");
+        }
+    }
+
+    /// Loads who is asked for, as far as bucket and room go; returns when there will be more.
+    fn grant_wishes(&mut self, feeds: &Feeds, now: Duration) -> Option<Duration> {
+        let mut dry: Vec<Arc<str>> = Vec::new();
+        let mut refilled_in: Option<Duration> = None;
+        loop {
+            let records = self.publisher.records();
+            let is_dry = |iss: &str| {
+                let sought = records.seek_tenant_of(iss);
+                sought.is_some_and(|sought| dry.contains(&sought.owner.issuer))
+            };
+            let may_fetch = self.loads < LOADS_MAX && self.fetches.len() < FETCHES_MAX;
+            let iss: Arc<str> = self.wishes.take(|iss| may_fetch && !is_dry(iss))?.into();
+            let Some(sought) = records.seek_tenant_of(&iss) else {
+                continue;
+            };
+            let Some(feed) = feeds.get(&sought.owner.issuer).cloned() else {
+                continue;
+            };
+            if self.is_answered(&iss, &sought, &feed, now) {
+                continue;
+            }
+            if sought.shares_keys {
+                if self.make_room(&feed, now) {
+                    self.change(|records| records.with_tenant(&iss, None));
+                    self.publisher.count_tenant(&feed.issuer, "loaded");
+                }
+                continue;
+            }
+            let shared = self.shared_of(&feed, now);
+            if let Err(wait) = shared.bucket.take(now) {
+                refilled_in = refilled_in.into_iter().chain([wait]).min();
+                // It is asked for again if somebody still wants it; others of this template wait as well.
+                self.wishes.wish_quietly(&iss);
+                dry.push(Arc::clone(&feed.issuer));
+                if dry.len() == feeds.len() {
+                    return refilled_in;
+                }
+                continue;
+            }
+            if !sought.is_loaded && !self.make_room(&feed, now) {
+                self.publisher.count_tenant(&feed.issuer, "full");
+                continue;
+            }
+            self.fetch(&iss, &feed, now);
+        }
+    }
+
+    /// Whether nothing need be done about a wish: it was granted lately, or cannot be yet.
+    fn is_answered(
+        &self,
+        iss: &str,
+        sought: &TenantSought,
+        feed: &TenantFeed,
+        now: Duration,
+    ) -> bool {
+        if sought.shares_keys {
+            return sought.is_loaded;
+        }
+        let refetch_min = feed.keys.as_ref().map(|keys| keys.remote.refetch_min);
+        let known = self.known.get(iss);
+        self.rest.holds(iss, now)
+            || known.is_some_and(|known| {
+                let fetched = known.fetched_at.filter(|_| sought.is_loaded);
+                known.is_fetching
+                    || fetched.is_some_and(|at| now < at + refetch_min.unwrap_or_default())
+            })
+    }
+
+    fn fetch(&mut self, iss: &Arc<str>, feed: &Arc<TenantFeed>, now: Duration) {
+        let sought = self.publisher.records().seek_tenant_of(iss);
+        let remote = sought
+            .as_ref()
+            .and_then(|sought| feed.keys.as_ref()?.remote_of(&sought.tenant));
+        let (Some(sought), Some(remote)) = (sought, remote) else {
+            return self.forget(iss);
+        };
+        let client = self.shared_of(feed, now).client.clone();
+        let known = self.known.entry(Arc::clone(iss)).or_insert_with(|| Known {
+            template: Arc::clone(&feed.issuer),
+            due: now,
+            fetched_at: None,
+            failures: 0,
+            tag: None,
+            is_fetching: false,
+        });
+        self.due.remove(&(known.due, Arc::clone(iss)));
+        known.is_fetching = true;
+        let was_loaded = known.fetched_at.is_some();
+        self.loads += usize::from(!was_loaded);
+        let mut fetcher = Fetcher::resumed(remote.clone(), client, known.tag.take());
+        let (iss, feed) = (Arc::clone(iss), Arc::clone(feed));
+        self.fetches.spawn(async move {
+            let fetched = fetcher.fetch().await;
+            let (client, tag) = fetcher.into_parts();
+            Done {
+                iss,
+                feed,
+                sought,
+                remote,
+                fetched,
+                client,
+                tag,
+                was_loaded,
+            }
+        });
+    }
+
+    fn ended(&mut self, done: Option<Done>) {
+        let Some(done) = done else {
+            // A fetch that panicked is nobody's; its tenant is known as fetching, and forgotten here.
+            self.loads = 0;
+            self.known.retain(|_, known| !known.is_fetching);
+            return;
+        };
+        self.loads = self.loads.saturating_sub(usize::from(!done.was_loaded));
+        let now = clock::since_boot();
+        self.shared_of(&done.feed, now).client = done.client.clone();
+        let current = self.feeds.load().get(&done.feed.issuer).cloned();
+        if current.is_none_or(|feed| feed != done.feed) {
+            // The configuration has moved on.
+            return self.forget(&done.iss);
+        }
+        let (outcome, fresh_for) = match &done.fetched {
+            Ok(Fetched::NotModified(fresh_for)) => ("not_modified", Some(*fresh_for)),
+            Ok(Fetched::Set(jwks, fresh_for)) => {
+                match pin(&done.sought.owner, jwks, &done.feed.schemes) {
+                    Ok((keys, _)) => {
+                        self.publish(&done, keys);
+                        ("ok", Some(*fresh_for))
+                    }
+                    Err(_) => ("empty", None),
+                }
+            }
+            Err(error) => (error.outcome(), None),
+        };
+        self.publisher
+            .count_tenant_fetch(&done.feed.issuer, outcome);
+        match fresh_for {
+            Some(fresh_for) => {
+                self.rest.forget(&done.iss);
+                self.schedule(&done, now + fresh(fresh_for, &done.remote), Some(now), 0);
+            }
+            None => self.failed(&done, now),
+        }
+    }
+
+    fn failed(&mut self, done: &Done, now: Duration) {
+        if done.was_loaded {
+            let known = self.known.get(&done.iss);
+            let failures = known.map_or(0, |known| known.failures).saturating_add(1);
+            let fetched_at = known.and_then(|known| known.fetched_at);
+            let wait = backoff(failures, &done.remote);
+            return self.schedule(done, now + wait, fetched_at, failures);
+        }
+        self.forget(&done.iss);
+        let says_no = matches!(&done.fetched, Err(FetchError::Status(status))
+            if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429));
+        if says_no {
+            self.rest.absent(&done.iss, now);
+            self.publisher.count_tenant(&done.feed.issuer, "absent");
+            self.change(|records| Some(records.with_absent(&done.iss, true)));
+        } else {
+            let wait = backoff(
+                self.rest.failures(&done.iss).saturating_add(1),
+                &done.remote,
+            );
+            self.rest.failed(&done.iss, wait.min(ABSENT_FOR), now);
+        }
+    }
+
+    /// Publishes a tenant's keys, unless they are those it has: a new generation would cost its cached verdicts.
+    fn publish(&self, done: &Done, keys: KeySet) {
+        let turn = self.publisher.take_turn();
+        let records = turn.records();
+        let same = records
+            .keys_of_tenant(&done.iss)
+            .is_some_and(|known| known.is_same(&keys));
+        if same {
+            return;
+        }
+        if let Some(next) = records.with_tenant(&done.iss, Some(Arc::new(keys))) {
+            turn.replace(next);
+            if !done.was_loaded {
+                self.publisher.count_tenant(&done.feed.issuer, "loaded");
+            }
+        }
+    }
+
+    fn schedule(
+        &mut self,
+        done: &Done,
+        due: Duration,
+        fetched_at: Option<Duration>,
+        failures: u32,
+    ) {
+        if let Some(known) = self.known.get_mut(&done.iss) {
+            known.is_fetching = false;
+            known.fetched_at = fetched_at;
+            known.failures = failures;
+            known.due = due;
+            known.tag.clone_from(&done.tag);
+            self.due.insert((due, Arc::clone(&done.iss)));
+        }
+    }
+
+    /// Sees to it that one more tenant of a template may be loaded. Whoever has not been proved by a token goes first,
+    /// then whoever is unused for longest; one in use never goes.
+    fn make_room(&mut self, feed: &TenantFeed, now: Duration) -> bool {
+        let records = self.publisher.records();
+        let mine = || {
+            records
+                .tenants()
+                .filter(|tenant| *tenant.template == feed.issuer)
+        };
+        if mine().count() + self.loads < feed.terms.tenants_max {
+            return true;
+        }
+        let fetched_at = |iss: &str| self.known.get(iss).and_then(|known| known.fetched_at);
+        let unproven = mine()
+            .filter(|tenant| tenant.used_at.is_none())
+            .map(|tenant| (fetched_at(tenant.iss).unwrap_or_default(), tenant.iss))
+            .filter(|(since, _)| now >= *since + UNPROVEN_MIN)
+            .min();
+        let unused = || {
+            let used = mine().filter_map(|tenant| {
+                Some((Duration::from_secs(tenant.used_at?.into()), tenant.iss))
+            });
+            used.filter(|(since, _)| now >= *since + UNUSED_MIN).min()
+        };
+        let Some((_, iss)) = unproven.or_else(unused) else {
+            return false;
+        };
+        let iss = Arc::clone(iss);
+        self.unload(&iss, feed, "evicted");
+        true
+    }
+
+    fn unload(&mut self, iss: &Arc<str>, feed: &TenantFeed, why: &'static str) {
+        self.change(|records| records.without_tenant(iss));
+        self.publisher.count_tenant(&feed.issuer, why);
+        self.forget(iss);
+    }
+
+    fn forget(&mut self, iss: &Arc<str>) {
+        if let Some(known) = self.known.remove(iss) {
+            self.due.remove(&(known.due, Arc::clone(iss)));
+        }
+    }
+
+    fn shared_of(&mut self, feed: &TenantFeed, now: Duration) -> &mut Shared {
+        self.shared
+            .entry(Arc::clone(&feed.issuer))
+            .or_insert_with(|| Shared {
+                bucket: Bucket::full(feed.terms.fetches_per_second, now),
+                client: None,
+            })
+    }
+
+    fn change(&self, change: impl FnOnce(&Records) -> Option<Records>) {
+        let turn = self.publisher.take_turn();
+        if let Some(next) = change(&turn.records()) {
+            turn.replace(next);
+        }
+    }
+}
