@@ -201,7 +201,12 @@ pub(super) fn check_preset(raw: &raw::Issuer, checker: &mut Checker<'_>) {
     }
     let rules = raw.claims.iter().flat_map(|claims| &claims.value.0);
     let mut held = rules.map(|rule| &*rule.name);
-    if !kind.narrowed_by.is_empty() && !held.any(|name| kind.narrowed_by.contains(&name)) {
+    let audiences = raw.audiences.as_ref().map(|audiences| &audiences.value);
+    let by_audience = kind.or_by_audience && !matches!(audiences, Some(AnyOr::Any));
+    if !kind.narrowed_by.is_empty()
+        && !by_audience
+        && !held.any(|name| kind.narrowed_by.contains(&name))
+    {
         checker.found.push(place, kind.narrowed_why);
     }
 }

@@ -26,9 +26,14 @@ pub(super) struct Kind {
     /// Claims one of which must be held to some value, because too many share the issuer; and why.
     pub(super) narrowed_by: &'static [&'static str],
     pub(super) narrowed_why: &'static str,
+    /// Whether a list of audiences does as well.
+    pub(super) or_by_audience: bool,
 }
 
-const NOT_NARROWED: (&[&str], &str) = (&[], "");
+/// Names, why, and whether a list of audiences does as well.
+type Narrowed = (&'static [&'static str], &'static str, bool);
+
+const NOT_NARROWED: Narrowed = (&[], "", false);
 
 macro_rules! kinds {
     ($($name:literal, $iss:expr, $narrowed:expr, $settings:literal;)*) => {
@@ -39,6 +44,7 @@ macro_rules! kinds {
             iss: $iss,
             narrowed_by: $narrowed.0,
             narrowed_why: $narrowed.1,
+            or_by_audience: $narrowed.2,
         }),*];
     };
 }
@@ -65,7 +71,7 @@ discovery = true
 algorithms = ["RS256"]
 required_claims = ["sub"]
 "#;
-    "cognito", cognito, NOT_NARROWED, r#"
+    "cognito", cognito, COGNITO, r#"
 discovery = true
 algorithms = ["RS256"]
 required_claims = ["sub", "token_use"]
@@ -105,7 +111,14 @@ required_claims = ["sub", "aud"]
 "#;
 }
 
-const GITHUB: (&[&str], &str) = (
+const COGNITO: Narrowed = (
+    &["client_id"],
+    "access tokens of Cognito have no `aud`; say for which app clients they must be, claims = { client_id = \"CLIENT\" }, \
+     or list audiences for its ID tokens",
+    true,
+);
+
+const GITHUB: Narrowed = (
     &[
         "sub",
         "repository",
@@ -115,9 +128,10 @@ const GITHUB: (&[&str], &str) = (
         "enterprise",
     ],
     "every workflow on GitHub has this issuer; say whose to trust, like claims = { repository_owner = \"acme\" }",
+    false,
 );
 
-const GITLAB: (&[&str], &str) = (
+const GITLAB: Narrowed = (
     &[
         "sub",
         "project_path",
@@ -126,11 +140,13 @@ const GITLAB: (&[&str], &str) = (
         "namespace_id",
     ],
     "every project on this GitLab has this issuer; say whose to trust, like claims = { namespace_path = \"acme\" }",
+    false,
 );
 
-const SPIFFE: (&[&str], &str) = (
+const SPIFFE: Narrowed = (
     &["sub"],
     "say which trust domain these keys are for: claims = { sub = \"spiffe://example.org/*\" }",
+    false,
 );
 
 fn auth0(iss: &str) -> Result<(), &'static str> {

@@ -111,6 +111,7 @@ impl<V: Clone> Directory<V> {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -147,11 +148,6 @@ impl<V: Clone> Directory<V> {
         let ((_, value), _) = found.remove();
         self.len -= 1;
         Some(value)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
-        let parts = self.parts.iter().flat_map(|part| part.iter());
-        parts.map(|(name, value)| (name, value))
     }
 }
 
@@ -230,6 +226,5 @@ mod tests {
             (Some(&2_999), Some(&1))
         );
         assert_eq!(other.remove("0"), None);
-        assert_eq!(one.iter().count(), 3_000);
     }
 }

@@ -83,6 +83,13 @@ impl Records {
         })
     }
 
+    /// The configured name of the template that an `iss` fits.
+    #[must_use]
+    pub fn template_of(&self, iss: &str) -> Option<&Arc<str>> {
+        let (number, _) = self.template_for(iss)?;
+        Some(&self.issuer(number)?.name)
+    }
+
     /// Whose token it is, where the tenant is not loaded.
     pub(super) fn seek_tenant(&self, number: u32, tenant: &str, iss: &str) -> Sought {
         let Some(model) = self.issuer(number) else {

@@ -30,10 +30,15 @@ const ROUND_MIN: Duration = Duration::from_millis(5);
 /// Longest time between two rounds.
 const ROUND_MAX: Duration = Duration::from_secs(30);
 
-/// How long a loaded tenant that no token has proved stays at least, and how long one must have been unused to make
-/// room for another.
+/// How long a loaded tenant that no token has proved stays at least, and at most.
 const UNPROVEN_MIN: Duration = Duration::from_secs(2);
+const UNPROVEN_MAX: Duration = Duration::from_secs(60);
+
+/// How long one must have been unused to make room for another.
 const UNUSED_MIN: Duration = Duration::from_secs(10);
+
+/// Time between two looks for who is unused.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// How long keys are trusted whose issuer cannot be reached.
 const TRUSTED_FOR: Duration = Duration::from_secs(86_400);
@@ -45,13 +50,17 @@ pub(super) struct Loader {
     publisher: Arc<Publisher>,
     /// By template: what its fetches share.
     shared: HashMap<Arc<str>, Shared>,
-    /// Tenants with keys of their own that are loaded, or about to be, by `iss`.
+    /// Tenants that are loaded, or about to be, by `iss`.
     known: HashMap<Arc<str>, Known>,
     /// When each is next looked at.
     due: BTreeSet<(Duration, Arc<str>)>,
     rest: Rest,
     fetches: JoinSet<Done>,
+    /// How many of those are for tenants that are not loaded.
     loads: usize,
+    /// The templates that all this was held against last.
+    reconciled: Arc<Feeds>,
+    swept_at: Duration,
 }
 
 struct Shared {
@@ -61,6 +70,7 @@ struct Shared {
 
 struct Known {
     template: Arc<str>,
+    loaded_at: Duration,
     due: Duration,
     /// When its keys were last fetched well; `None` while it is not loaded.
     fetched_at: Option<Duration>,
@@ -81,6 +91,20 @@ struct Done {
     was_loaded: bool,
 }
 
+impl Known {
+    fn new(feed: &TenantFeed, now: Duration) -> Self {
+        Self {
+            template: Arc::clone(&feed.issuer),
+            loaded_at: now,
+            due: now,
+            fetched_at: None,
+            failures: 0,
+            tag: None,
+            is_fetching: false,
+        }
+    }
+}
+
 impl Loader {
     pub(super) fn new(
         wishes: Arc<Wishes>,
@@ -97,6 +121,8 @@ impl Loader {
             rest: Rest::default(),
             fetches: JoinSet::new(),
             loads: 0,
+            reconciled: Arc::default(),
+            swept_at: Duration::ZERO,
         }
     }
 
@@ -119,12 +145,18 @@ impl Loader {
     /// Does what is to be done now; returns how long nothing will be.
     fn round(&mut self, now: Duration) -> Duration {
         let feeds = self.feeds.load_full();
-        self.reconcile(&feeds);
+        if !Arc::ptr_eq(&feeds, &self.reconciled) {
+            self.reconcile(&feeds);
+            self.reconciled = Arc::clone(&feeds);
+        }
         for iss in self.rest.over(now) {
             self.change(|records| Some(records.with_absent(&iss, false)));
         }
         self.look_after_due(&feeds, now);
-        self.let_go_of_idle(&feeds, now);
+        if now >= self.swept_at + SWEEP {
+            self.swept_at = now;
+            self.let_go_of_idle(&feeds, now);
+        }
         let refilled_in = self.grant_wishes(&feeds, now);
         let due_in = self.due.first().map(|(at, _)| at.saturating_sub(now));
         [refilled_in, due_in, Some(ROUND_MAX)]
@@ -185,13 +217,15 @@ impl Loader {
             .tenants()
             .filter_map(|tenant| {
                 let feed = feeds.get(tenant.template)?;
-                let known = self.known.get(tenant.iss);
-                let fetched_at = known.and_then(|known| known.fetched_at);
-                let seen_at = tenant.used_at.map(|at| Duration::from_secs(at.into()));
-                // One whose tokens have not proved it yet has come for nothing until they do.
-                let since = seen_at.or(fetched_at).unwrap_or(now);
-                (now.saturating_sub(since) > feed.terms.idle)
-                    .then(|| (Arc::clone(tenant.iss), Arc::clone(feed)))
+                let is_idle = match (self.known.get(tenant.iss), tenant.used_at) {
+                    // Nobody would keep its keys current.
+                    (None, _) => true,
+                    (Some(_), Some(at)) => now > Duration::from_secs(at.into()) + feed.terms.idle,
+                    (Some(known), None) => {
+                        now > known.loaded_at + feed.terms.idle.min(UNPROVEN_MAX)
+                    }
+                };
+                is_idle.then(|| (Arc::clone(tenant.iss), Arc::clone(feed)))
             })
             .collect();
         for (iss, feed) in idle {
@@ -205,12 +239,18 @@ impl Loader {
         let mut refilled_in: Option<Duration> = None;
         loop {
             let records = self.publisher.records();
+            if self.loads >= LOADS_MAX || self.fetches.len() >= FETCHES_MAX {
+                // The end of a fetch is the next round's beginning.
+                return refilled_in;
+            }
             let is_dry = |iss: &str| {
-                let sought = records.seek_tenant_of(iss);
-                sought.is_some_and(|sought| dry.contains(&sought.owner.issuer))
+                let template = || records.template_of(iss);
+                !dry.is_empty() && template().is_some_and(|template| dry.contains(template))
             };
-            let may_fetch = self.loads < LOADS_MAX && self.fetches.len() < FETCHES_MAX;
-            let iss: Arc<str> = self.wishes.take(|iss| may_fetch && !is_dry(iss))?.into();
+            let Some(iss) = self.wishes.take(|iss| !is_dry(iss)) else {
+                return refilled_in;
+            };
+            let iss: Arc<str> = iss.into();
             let Some(sought) = records.seek_tenant_of(&iss) else {
                 continue;
             };
@@ -224,6 +264,7 @@ impl Loader {
                 if self.make_room(&feed, now) {
                     self.change(|records| records.with_tenant(&iss, None));
                     self.publisher.count_tenant(&feed.issuer, "loaded");
+                    self.known.insert(iss, Known::new(&feed, now));
                 }
                 continue;
             }
@@ -276,14 +317,10 @@ impl Loader {
             return self.forget(iss);
         };
         let client = self.shared_of(feed, now).client.clone();
-        let known = self.known.entry(Arc::clone(iss)).or_insert_with(|| Known {
-            template: Arc::clone(&feed.issuer),
-            due: now,
-            fetched_at: None,
-            failures: 0,
-            tag: None,
-            is_fetching: false,
-        });
+        let known = self
+            .known
+            .entry(Arc::clone(iss))
+            .or_insert_with(|| Known::new(feed, now));
         self.due.remove(&(known.due, Arc::clone(iss)));
         known.is_fetching = true;
         let was_loaded = known.fetched_at.is_some();
@@ -317,9 +354,12 @@ impl Loader {
         let now = clock::since_boot();
         self.shared_of(&done.feed, now).client = done.client.clone();
         let current = self.feeds.load().get(&done.feed.issuer).cloned();
-        if current.is_none_or(|feed| feed != done.feed) {
-            // The configuration has moved on.
-            return self.forget(&done.iss);
+        let is_same = |feed: &Arc<TenantFeed>| {
+            feed.keys == done.feed.keys && feed.schemes == done.feed.schemes
+        };
+        if !current.as_ref().is_some_and(is_same) {
+            // The configuration has moved on; should the tenant still be wanted, it is asked for again.
+            return self.unload(&done.iss, &done.feed, "untrusted");
         }
         let (outcome, fresh_for) = match &done.fetched {
             Ok(Fetched::NotModified(fresh_for)) => ("not_modified", Some(*fresh_for)),
@@ -416,10 +456,10 @@ impl Loader {
         if mine().count() + self.loads < feed.terms.tenants_max {
             return true;
         }
-        let fetched_at = |iss: &str| self.known.get(iss).and_then(|known| known.fetched_at);
+        let loaded_at = |iss: &str| self.known.get(iss).map(|known| known.loaded_at);
         let unproven = mine()
             .filter(|tenant| tenant.used_at.is_none())
-            .map(|tenant| (fetched_at(tenant.iss).unwrap_or_default(), tenant.iss))
+            .map(|tenant| (loaded_at(tenant.iss).unwrap_or_default(), tenant.iss))
             .filter(|(since, _)| now >= *since + UNPROVEN_MIN)
             .min();
         let unused = || {

@@ -7,6 +7,7 @@ mod recall;
 mod revocation;
 mod spending;
 mod statuses;
+mod tenants;
 
 use super::*;
 use crate::clock::Now;
