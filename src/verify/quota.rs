@@ -30,7 +30,8 @@ impl Quota {
     /// Whether one more may be verified now.
     pub(super) fn has_room(&self, now: Now) -> bool {
         let ahead = nanoseconds(now.since_boot + BURST);
-        self.earned_at_ns.load(Ordering::Relaxed) < ahead
+        let earned_at = self.earned_at_ns.load(Ordering::Relaxed);
+        earned_at.saturating_add(self.interval_ns) <= ahead
     }
 
     /// Charges one that was found genuine. Racing workers may let a batch more pass than the rate says, and it is earned

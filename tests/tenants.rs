@@ -1,0 +1,427 @@
+//! Tenants of a template over real HTTPS: loaded as their tokens come, bounded whatever comes, and let alone by what
+//! happens to others.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits in real time, and mints for now"
+)]
+
+mod jwks_server;
+
+use bytes::Bytes;
+use jotd::clock::Clock;
+use jotd::crypto::Scheme;
+use jotd::engine::{Call, Engine, Options};
+use jotd::issuer::{Claims, SigningKey};
+use jotd::metrics::Metrics;
+use jotd::policy::{Accepted, Policy};
+use jotd::upstream::{
+    KeysAtHand, Remote, TenantEndpoint, TenantFeed, TenantKeys, TenantTerms, Upstream,
+};
+use jotd::verdict::{Cause, Reason, Verdict};
+use jotd::verify::{IssTemplate, Issuer, IssuerKeys, IssuerMatch, PolicyId, Records, Want};
+use jwks_server::{Answer, Asked, Background, Server, jwks, signing_key};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant, SystemTime};
+
+const TEMPLATE: &str = "https://login.example/{tenant}/v2.0";
+
+struct World {
+    engine: Engine,
+    metrics: Arc<Metrics>,
+    upstream: Upstream,
+    feed: TenantFeed,
+    _background: Background,
+}
+
+fn terms(tenants_max: usize, fetches_per_second: u32) -> TenantTerms {
+    TenantTerms {
+        tenants_max,
+        fetches_per_second,
+        idle: Duration::from_secs(3_600),
+    }
+}
+
+fn model() -> Issuer {
+    Issuer {
+        name: "entra".into(),
+        tenant: "entra/{tenant}".into(),
+        iss: IssuerMatch::Template(Arc::new(IssTemplate::parse(TEMPLATE).expect("a template"))),
+        policy: Policy {
+            schemes: vec![Scheme::EcdsaP256Sha256],
+            audiences: Accepted::OneOf(vec!["payments".into()]),
+            ..Policy::default()
+        },
+        keys: IssuerKeys::Awaited,
+        token_bytes_max: 4096,
+    }
+}
+
+impl World {
+    fn new(server: &Server, terms: TenantTerms) -> Self {
+        let endpoint = TenantEndpoint::Jwks(
+            server
+                .uri("/x/keys")
+                .to_string()
+                .replace("/x/", "/{tenant}/")
+                .into(),
+        );
+        let feed = TenantFeed {
+            issuer: "entra".into(),
+            schemes: vec![Scheme::EcdsaP256Sha256],
+            keys: Some(TenantKeys {
+                remote: Remote {
+                    endpoint: endpoint.example().expect("a URL"),
+                    // As quick as a test wants it.
+                    refresh: Duration::from_millis(200),
+                    refetch_min: Duration::from_millis(10),
+                    timeout: Duration::from_secs(5),
+                    ca_file: Some(server.ca_file().to_owned()),
+                    allow_redirect: false,
+                    allow_private_address: true,
+                    allow_insecure_loopback: false,
+                },
+                endpoint,
+            }),
+            terms,
+        };
+        let records = Arc::new(Records::new(vec![model()], Vec::new()).expect("one template"));
+        let metrics = Arc::new(Metrics::new());
+        let engine = Engine::start(
+            &Options::default(),
+            records,
+            Clock::system(),
+            metrics.clone(),
+        );
+        let engine = engine.expect("it starts");
+        let background = Background::start();
+        let at_hand = KeysAtHand::read(&[]).expect("nothing to read");
+        let upstream = Upstream::start(
+            Vec::new(),
+            &at_hand,
+            engine.clone(),
+            metrics.clone(),
+            background.handle.clone(),
+        );
+        upstream.serve_tenants(vec![feed.clone()]);
+        let hint = upstream.tenant_hint();
+        engine.on_missing_tenant(move |iss| hint.missing(iss));
+        Self {
+            engine,
+            metrics,
+            upstream,
+            feed,
+            _background: background,
+        }
+    }
+
+    fn verdict(&self, token: &str) -> Verdict {
+        self.verdicts(vec![Bytes::copy_from_slice(token.as_bytes())])
+            .remove(0)
+    }
+
+    fn verdicts(&self, tokens: Vec<Bytes>) -> Vec<Verdict> {
+        let (told, verdicts) = mpsc::channel();
+        let call = Call {
+            peer: self.engine.peer("test", None),
+            tokens,
+            policy: PolicyId::DEFAULT,
+            want: Want::Verdict,
+            deadline: None,
+            min_revision: 0,
+        };
+        let now = self.engine.clock().now();
+        let at_once = self.engine.ask(call, now, move |verdicts| {
+            // A test that has failed does not listen any more.
+            let _ = told.send(verdicts);
+        });
+        at_once.unwrap_or_else(|| verdicts.recv().expect("an answer"))
+    }
+
+    /// Asks until the tenant's token is valid, and says whose it is.
+    fn until_valid(&self, token: &str) -> String {
+        let mut tenant = String::new();
+        eventually("a valid token", || match self.verdict(token) {
+            Verdict::Valid(trusted) => {
+                tenant = trusted.signer.tenant.to_string();
+                true
+            }
+            Verdict::Unavailable(unavailable) => {
+                assert_eq!(unavailable.cause, Cause::KeysRefreshing);
+                false
+            }
+            Verdict::Invalid(refusal) => panic!("{refusal:?}"),
+        });
+        tenant
+    }
+
+    fn loaded(&self) -> usize {
+        self.engine.records().tenants().count()
+    }
+}
+
+fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_true() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "never happened: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn token(tenant: &str, key: &SigningKey) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = i64::try_from(now.expect("after 1970").as_secs()).expect("before the end of time");
+    let claims = Claims {
+        issuer: Some(TEMPLATE.replace("{tenant}", tenant)),
+        subject: Some("somebody".to_owned()),
+        audiences: vec!["payments".to_owned()],
+        ..Claims::default()
+    };
+    key.mint(&claims, now).expect("signed")
+}
+
+/// The tenant that a path asks for.
+fn tenant_of(asked: &Asked) -> &str {
+    asked.path.split('/').nth(1).unwrap_or_default()
+}
+
+/// A server that knows some tenants, and counts how often it is asked for each.
+fn knows(keys: HashMap<&'static str, SigningKey>) -> (Server, Arc<Mutex<HashMap<String, usize>>>) {
+    let counts: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+    let counted = Arc::clone(&counts);
+    let server = Server::start(move |asked| {
+        let tenant = tenant_of(asked);
+        *counted
+            .lock()
+            .expect("no panic")
+            .entry(tenant.to_owned())
+            .or_default() += 1;
+        match keys.get(tenant) {
+            Some(key) => Answer::ok(jwks(&[key])),
+            None => Answer::new("404 Not Found", "no such tenant"),
+        }
+    });
+    (server, counts)
+}
+
+#[test]
+fn a_tenant_is_loaded_as_its_first_token_comes_and_one_that_does_not_exist_is_unknown() {
+    let (a, b) = (signing_key("k1"), signing_key("k1"));
+    let tokens = [token("a", &a), token("b", &b)];
+    let crossed = [token("a", &b), token("b", &a)];
+    let ghost = token("ghost", &a);
+    let (server, counts) = knows(HashMap::from([("a", a), ("b", b)]));
+    let world = World::new(&server, terms(100, 100));
+    assert_eq!(world.loaded(), 0);
+    for (token, tenant) in tokens.iter().zip(["entra/a", "entra/b"]) {
+        assert_eq!(world.until_valid(token), tenant);
+    }
+    for token in &crossed {
+        assert_eq!(world.verdict(token).reason(), Some(Reason::BadSignature));
+    }
+    eventually("the ghost is known not to exist", || {
+        world.verdict(&ghost).reason() == Some(Reason::UnknownIssuer)
+    });
+    for _ in 0..100 {
+        assert_eq!(world.verdict(&ghost).reason(), Some(Reason::UnknownIssuer));
+    }
+    assert_eq!(
+        counts.lock().expect("no panic")["ghost"],
+        1,
+        "asked about once"
+    );
+    assert_eq!(world.loaded(), 2);
+    let text = world.metrics.render();
+    for line in [
+        "jotd_tenant_changes_total{issuer=\"entra\",outcome=\"loaded\"} 2",
+        "jotd_tenant_changes_total{issuer=\"entra\",outcome=\"absent\"} 1",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn a_tenant_s_rotation_is_seen_and_an_unchanged_set_costs_no_cached_verdict() {
+    let (first, second) = (signing_key("k1"), signing_key("k2"));
+    let (old, new) = (token("a", &first), token("a", &second));
+    let rotated = Arc::new(AtomicUsize::new(0));
+    let phase = Arc::clone(&rotated);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = Server::start(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        match phase.load(Ordering::Relaxed) {
+            0 => Answer::ok(jwks(&[&first])),
+            1 => Answer::ok("{\"keys\":[]}"),
+            2 => Answer::new("500 Internal Server Error", ""),
+            _ => Answer::ok(jwks(&[&second])),
+        }
+    });
+    let world = World::new(&server, terms(100, 100));
+    world.until_valid(&old);
+    let before = world.engine.records();
+    let fetched = |more: usize| {
+        let seen = asked.load(Ordering::Relaxed);
+        eventually("more fetches", || {
+            asked.load(Ordering::Relaxed) >= seen + more
+        });
+    };
+    fetched(3);
+    assert!(
+        Arc::ptr_eq(&before, &world.engine.records()),
+        "nothing was swapped"
+    );
+    for broken in [1, 2] {
+        rotated.store(broken, Ordering::Relaxed);
+        fetched(2);
+        assert!(
+            matches!(world.verdict(&old), Verdict::Valid(_)),
+            "good keys stay"
+        );
+    }
+    rotated.store(3, Ordering::Relaxed);
+    eventually("the new key", || {
+        matches!(world.verdict(&new), Verdict::Valid(_))
+    });
+    assert_eq!(
+        world.verdict(&old).reason(),
+        Some(Reason::UnknownKid),
+        "the old one is gone at once"
+    );
+}
+
+/// Thousands of made-up tenants a second: the issuer is asked no more than the bucket allows, memory stays bounded, a
+/// tenant in use never notices, and one whose client asks again is loaded all the same.
+#[test]
+fn a_flood_of_made_up_tenants_reaches_neither_the_issuer_nor_the_others() {
+    let keys: HashMap<_, _> = ["in-use", "late"]
+        .into_iter()
+        .map(|tenant| (tenant, signing_key("k1")))
+        .collect();
+    let in_use = token("in-use", &keys["in-use"]);
+    let late = token("late", &keys["late"]);
+    let forger = signing_key("k1");
+    let (server, counts) = knows(keys);
+    let world = World::new(&server, terms(1_000, 20));
+    world.until_valid(&in_use);
+    let began = Instant::now();
+    // A token each would cost a test too long: the signature is never looked at, so one for all does.
+    let flood = token("made-up", &forger);
+    let (header, rest) = flood.split_once('.').expect("three parts");
+    let (_, signature) = rest.split_once('.').expect("three parts");
+    let mut late_is_valid = false;
+    for round in 0..60 {
+        let tokens = (0..100).map(|number| {
+            use base64::Engine;
+            let claims =
+                format!(r#"{{"iss":"https://login.example/made-up-{round}-{number}/v2.0"}}"#);
+            let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+            Bytes::from(format!("{header}.{claims}.{signature}"))
+        });
+        for verdict in world.verdicts(tokens.collect()) {
+            assert!(
+                matches!(
+                    verdict.reason(),
+                    Some(Reason::Unavailable | Reason::UnknownIssuer)
+                ),
+                "{verdict:?}"
+            );
+        }
+        assert!(matches!(world.verdict(&in_use), Verdict::Valid(_)));
+        late_is_valid |= matches!(world.verdict(&late), Verdict::Valid(_));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if !late_is_valid {
+        world.until_valid(&late);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let counts = counts.lock().expect("no panic");
+    let made_up = counts
+        .iter()
+        .filter(|(tenant, _)| tenant.starts_with("made-up"))
+        .map(|(_, count)| count)
+        .sum::<usize>();
+    // The bucket holds two seconds' worth, and fills at 20 a second.
+    #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
+    let asked = made_up as f64;
+    assert!(
+        asked <= 40.0 + 20.0 * (seconds + 1.0),
+        "{made_up} in {seconds} s"
+    );
+    assert!(made_up > 0, "the flood got through to the loader");
+    assert_eq!(world.loaded(), 2);
+}
+
+/// More tenants exist than there is room for.
+#[test]
+fn tenants_without_a_good_token_make_room_and_those_in_use_stay() {
+    let key = signing_key("k1");
+    let others = signing_key("k1");
+    let set = jwks(&[&key]);
+    // Every name is a tenant here, and all have the same key.
+    let server = Server::start(move |_| Answer::ok(set.clone()));
+    let world = World::new(&server, terms(3, 1_000));
+    let good = token("good", &key);
+    world.until_valid(&good);
+    for number in 0..4 {
+        let forged = token(&format!("other-{number}"), &others);
+        // The third of them waits for one of the first two to have been here for two seconds.
+        eventually("loaded, though no token of it is genuine", || {
+            assert!(
+                matches!(world.verdict(&good), Verdict::Valid(_)),
+                "never put out"
+            );
+            assert!(world.loaded() <= 3);
+            world.verdict(&forged).reason() == Some(Reason::BadSignature)
+        });
+    }
+    let text = world.metrics.render();
+    assert!(
+        text.contains("jotd_tenant_changes_total{issuer=\"entra\",outcome=\"evicted\"} 2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_reload_keeps_tenants_unless_their_keys_come_from_elsewhere_now() {
+    let key = signing_key("k1");
+    let good = token("a", &key);
+    let (server, counts) = knows(HashMap::from([("a", key)]));
+    let world = World::new(&server, terms(100, 100));
+    world.until_valid(&good);
+    let reload = |feed: TenantFeed| {
+        let records = |_: &KeysAtHand| Records::new(vec![model()], Vec::new());
+        world
+            .upstream
+            .replace_all(Vec::new(), vec![feed], records)
+            .expect("no fault");
+    };
+    let more = TenantFeed {
+        terms: terms(50, 100),
+        ..world.feed.clone()
+    };
+    reload(more.clone());
+    assert!(matches!(world.verdict(&good), Verdict::Valid(_)), "at once");
+    // It is still looked after.
+    let seen = counts.lock().expect("no panic")["a"];
+    eventually("fetched again", || {
+        counts.lock().expect("no panic")["a"] > seen
+    });
+    let mut moved = more.clone();
+    if let Some(keys) = &mut moved.keys {
+        keys.remote.timeout = Duration::from_secs(4);
+    }
+    reload(moved.clone());
+    assert_eq!(world.until_valid(&good), "entra/a", "loaded anew");
+    let elsewhere = Records::new(vec![model()], Vec::new());
+    let gone = world
+        .upstream
+        .replace_all(Vec::new(), Vec::new(), |_| elsewhere);
+    gone.expect("no fault");
+    assert!(matches!(world.verdict(&good), Verdict::Unavailable(_)));
+    assert_eq!(world.loaded(), 0);
+}
