@@ -21,6 +21,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Most tenants that have a name of their own in metrics.
 pub const TENANTS_NAMED_MAX: usize = 256;
 
+/// Most issuers that have a name of their own in metrics.
+pub const ISSUERS_NAMED_MAX: usize = 1_024;
+
+/// What all others are called.
+const OTHER: &str = "(other)";
+
+/// Names that labels may have.
+#[derive(Default)]
+struct Named(Mutex<HashSet<Arc<str>>>);
+
+impl Named {
+    /// Whether this name is one of the first `max`.
+    fn has(&self, name: &Arc<str>, max: usize) -> bool {
+        let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        named.contains(name) || (named.len() < max && named.insert(Arc::clone(name)))
+    }
+}
+
 /// All metrics of one daemon. Shared as an `Arc`; counting needs no exclusive access.
 pub struct Metrics {
     registry: Registry,
@@ -70,7 +88,8 @@ pub struct Metrics {
     /// Verdicts given on tokens of each tenant that were found genuine; of tenants beyond the first
     /// [`TENANTS_NAMED_MAX`], together.
     pub tenant_verifications: Family<TenantLabels, Counter>,
-    tenants_named: Mutex<HashSet<Arc<str>>>,
+    tenants_named: Named,
+    issuers_named: Named,
     /// Keys that have a table for the batch kernels.
     pub key_tables: Gauge,
     /// Memory that the tables take, in bytes.
@@ -295,7 +314,8 @@ impl Metrics {
                 "tenant_verifications",
                 "Good verdicts by tenant; those beyond the first are called (other)",
             ),
-            tenants_named: Mutex::default(),
+            tenants_named: Named::default(),
+            issuers_named: Named::default(),
             key_tables: new.gauge("key_tables", "Keys with a table for the batch kernels"),
             key_table_bytes: new.gauge("key_table_bytes", "Memory of the keys' tables"),
             key_tables_built: new.counter("key_tables_built", "Tables built"),
@@ -340,20 +360,25 @@ impl Metrics {
     /// comes later is counted with all the others.
     #[must_use]
     pub fn of_tenant(&self, tenant: &Arc<str>) -> Counter {
-        let mut named = self
-            .tenants_named
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_named = named.contains(tenant)
-            || (named.len() < TENANTS_NAMED_MAX && named.insert(Arc::clone(tenant)));
-        drop(named);
+        let is_named = self.tenants_named.has(tenant, TENANTS_NAMED_MAX);
         let tenant = if is_named {
             Arc::clone(tenant)
         } else {
-            "(other)".into()
+            OTHER.into()
         };
         self.tenant_verifications
             .get_or_create_owned(&TenantLabels { tenant })
+    }
+
+    /// What an issuer is called in metrics: its name, or for those that come after the first [`ISSUERS_NAMED_MAX`],
+    /// `(other)`.
+    #[must_use]
+    pub fn issuer_label(&self, issuer: &Arc<str>) -> Arc<str> {
+        if self.issuers_named.has(issuer, ISSUERS_NAMED_MAX) {
+            Arc::clone(issuer)
+        } else {
+            OTHER.into()
+        }
     }
 
     /// The OpenMetrics text of all metrics.

@@ -16,6 +16,9 @@ pub(super) enum Place {
     Nowhere,
 }
 
+/// Most faults that are told: whoever has made more of them has made one many times.
+const FAULTS_MAX: usize = 1_000;
+
 /// Faults as they are found, before lines are counted.
 #[derive(Debug, Default)]
 pub(super) struct Found(Vec<(Place, String)>);
@@ -37,29 +40,38 @@ impl Found {
     pub(super) fn resolve(mut self, file: &Path, text: &str) -> Faults {
         self.0.sort();
         self.0.dedup();
-        let faults = self
-            .0
-            .into_iter()
-            .map(|(place, message)| Fault {
-                origin: match place {
-                    Place::File(offset) => {
-                        let (line, column) = line_and_column(text, offset);
-                        Origin::File {
-                            path: file.to_owned(),
-                            line,
-                            column,
-                        }
-                    }
-                    Place::Variable(name) => Origin::Variable(name),
-                    Place::Nowhere => Origin::File {
-                        path: file.to_owned(),
-                        line: 1,
-                        column: 1,
-                    },
+        let mut lines = Lines::new(text);
+        let mut faults = Vec::with_capacity(self.0.len().min(FAULTS_MAX));
+        let more = self.0.len().saturating_sub(FAULTS_MAX);
+        for (place, message) in self.0.into_iter().take(FAULTS_MAX) {
+            let (line, column) = match place {
+                Place::File(offset) => lines.at(offset),
+                Place::Variable(name) => {
+                    let origin = Origin::Variable(name);
+                    faults.push(Fault { origin, message });
+                    continue;
+                }
+                Place::Nowhere => (1, 1),
+            };
+            faults.push(Fault {
+                origin: Origin::File {
+                    path: file.to_owned(),
+                    line,
+                    column,
                 },
                 message,
-            })
-            .collect();
+            });
+        }
+        if more > 0 {
+            faults.push(Fault {
+                origin: Origin::File {
+                    path: file.to_owned(),
+                    line: 1,
+                    column: 1,
+                },
+                message: format!("and {more} faults more"),
+            });
+        }
         Faults(faults)
     }
 }
@@ -133,17 +145,38 @@ impl fmt::Display for Fault {
     }
 }
 
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    // A fault at the end of the text, or within a character, belongs to the last one that begins before.
-    let offset = text.floor_char_boundary(offset.min(text.len()));
-    let before = &text[..offset];
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |start| start.chars().count())
-        + 1;
-    (line, column)
+/// Counts lines once, for places that come in their order.
+struct Lines<'t> {
+    text: &'t str,
+    /// How far lines have been counted, and how many there were.
+    counted: usize,
+    line: usize,
+    line_start: usize,
+}
+
+impl<'t> Lines<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            counted: 0,
+            line: 1,
+            line_start: 0,
+        }
+    }
+
+    /// Line and column of a place that does not lie before the one asked for last.
+    fn at(&mut self, offset: usize) -> (usize, usize) {
+        // A fault at the end of the text, or within a character, belongs to the last one that begins before.
+        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
+        let between = self.text.get(self.counted..offset).unwrap_or_default();
+        self.line += between.matches('\n').count();
+        if let Some(last) = between.rfind('\n') {
+            self.line_start = self.counted + last + 1;
+        }
+        self.counted = self.counted.max(offset);
+        let column = self.text.get(self.line_start..offset).unwrap_or_default();
+        (self.line, column.chars().count() + 1)
+    }
 }
 
 /// A value as a message may show it: short, on one line, quoted.
@@ -177,12 +210,25 @@ mod tests {
 
     #[test]
     fn lines_and_columns_count_characters_from_one() {
-        let text = "ä = 1\nb = 2";
-        assert_eq!(line_and_column(text, 0), (1, 1));
-        assert_eq!(line_and_column(text, "ä".len()), (1, 2));
-        assert_eq!(line_and_column(text, 1), (1, 1), "within a character");
-        assert_eq!(line_and_column(text, text.len()), (2, 6));
-        assert_eq!(line_and_column("", 99), (1, 1));
+        let text = "ä = 1\nb = 2\n\nc";
+        let mut lines = Lines::new(text);
+        assert_eq!(lines.at(0), (1, 1));
+        assert_eq!(lines.at(1), (1, 1), "within a character");
+        assert_eq!(lines.at("ä".len()), (1, 2));
+        assert_eq!(lines.at("ä = 1\nb = 2".len()), (2, 6));
+        assert_eq!(
+            lines.at("ä = 1\nb = 2".len()),
+            (2, 6),
+            "the same place again"
+        );
+        assert_eq!(lines.at(text.len()), (4, 2));
+        assert_eq!(lines.at(99), (4, 2));
+        assert_eq!(
+            Lines::new(text).at(text.len()),
+            (4, 2),
+            "from the start at once"
+        );
+        assert_eq!(Lines::new("").at(99), (1, 1));
     }
 
     #[test]

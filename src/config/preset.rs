@@ -375,3 +375,53 @@ fn placed(value: Value, place: &Place) -> Node {
         value,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page shows all that a preset does, and nothing else.
+    #[test]
+    fn every_preset_is_documented_as_the_settings_that_it_stands_for() {
+        let page = include_str!("../../docs/issuers.md");
+        for kind in KINDS {
+            let heading = format!("\n## `{}`", kind.name);
+            let (_, part) = page.split_once(&heading).expect(kind.name);
+            let part = part.split("\n## ").next().unwrap_or_default();
+            let settings = format!("```toml\n# preset = \"{}\"{}```", kind.name, kind.settings);
+            assert!(part.contains(&settings), "{} lacks\n{settings}", kind.name);
+        }
+    }
+
+    #[test]
+    fn what_is_written_counts_and_tables_are_laid_together() {
+        let text = "[[issuer]]\npreset = \"kubernetes\"\njwks_file = \"x\"\nalgorithms = [\"PS256\"]\nclaims = { a = \"b\" }\n";
+        let mut found = Found::default();
+        let mut document = document::parse(text, &mut found);
+        apply(&mut document);
+        let Value::Array(issuers) = &document.0[0].node.value else {
+            panic!("an array");
+        };
+        let Value::Table(issuer) = &issuers[0].value else {
+            panic!("a table");
+        };
+        let names: Vec<&str> = issuer.0.iter().map(|entry| entry.name.as_str()).collect();
+        let wanted = [
+            "preset",
+            "jwks_file",
+            "algorithms",
+            "claims",
+            "issuer",
+            "required_claims",
+        ];
+        assert_eq!(
+            names, wanted,
+            "keys come from a file, so nothing says how to fetch them"
+        );
+        let Value::Table(claims) = &issuer.0[3].node.value else {
+            panic!("a table");
+        };
+        let claims: Vec<&str> = claims.0.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(claims, ["a", "sub"]);
+    }
+}

@@ -91,7 +91,9 @@ fn a_file_too_large_or_not_text_is_refused_before_it_is_parsed() {
     std::fs::write(&path, " ".repeat(FILE_BYTES_MAX + 1)).expect("writable");
     let faults = load_with(&path, []).expect_err("too large");
     assert!(
-        faults.to_string().ends_with("is larger than 1048576 bytes"),
+        faults
+            .to_string()
+            .ends_with("is larger than 33554432 bytes"),
         "{faults}"
     );
     std::fs::write(&path, [0xff, 0xfe]).expect("writable");
@@ -102,6 +104,29 @@ fn a_file_too_large_or_not_text_is_refused_before_it_is_parsed() {
     );
     let faults = load_with(&folder.path().join("none"), []).expect_err("not there");
     assert!(faults.to_string().contains("cannot be read"), "{faults}");
+}
+
+/// As many as the largest deployments have, each with keys of its own: read, checked and made records of.
+#[test]
+fn ten_thousand_issuers_are_a_configuration() {
+    const JWK: &str = r#"{"kty":"EC","crv":"P-256","kid":"k1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+    let mut text = String::new();
+    for number in 0..10_000 {
+        let _ = write!(
+            text,
+            "[[issuer]]\nname = \"i{number}\"\nissuer = \"https://idp-{number}.example\"\ntenant = \"t{number}\"\n\
+             jwks = '{{\"keys\":[{JWK}]}}'\naudiences = [\"payments\"]\nalgorithms = [\"ES256\"]\n\n"
+        );
+    }
+    let config = parse_with(&text, &[]).expect("no faults");
+    assert_eq!(config.issuers.len(), 10_000);
+    assert_eq!(&*config.issuers[9_999].tenant, "t9999");
+    // A mistake made ten thousand times is told of often enough to be seen.
+    let wrong = text.replace("algorithms", "algoritms");
+    let faults = parse_with(&wrong, &[]).expect_err("misspelt");
+    assert_eq!(faults.list().len(), 1_001);
+    let last = faults.list().last().map(ToString::to_string);
+    assert!(last.is_some_and(|last| last.ends_with("faults more")));
 }
 
 /// A configuration in a folder with files of these names, contents and modes: its faults, or nothing.

@@ -334,7 +334,7 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
         && let Some(issuer) = flight.records().issuer(number)
     {
         let labels = IssuerLabels {
-            issuer: Arc::clone(&issuer.name),
+            issuer: shared.metrics.issuer_label(&issuer.name),
         };
         shared.metrics.jwks_unknown_kid.get_or_create(&labels).inc();
         match lacks {

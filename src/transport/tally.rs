@@ -62,7 +62,7 @@ impl Tally {
             return &self.valid[at].1;
         }
         let labels = VerificationLabels {
-            issuer: Arc::clone(&signer.issuer),
+            issuer: self.metrics.issuer_label(&signer.issuer),
             alg: signer.alg,
             result: "valid",
             reason: "",

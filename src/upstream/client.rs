@@ -38,7 +38,7 @@ pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<PublicResolver>
 /// A client for one host. Reads certificate authorities, which takes milliseconds.
 pub(super) fn client(host: Option<&str>, trust: &Trust) -> Result<HttpClient, FetchError> {
     let roots = match &trust.ca_file {
-        Some(path) => read_roots(path)?,
+        Some(path) => Arc::new(read_roots(path)?),
         None => system_roots()?,
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -81,13 +81,13 @@ fn read_roots(path: &Path) -> Result<RootCertStore, FetchError> {
 }
 
 /// The system's authorities, read once for all issuers.
-fn system_roots() -> Result<RootCertStore, FetchError> {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+fn system_roots() -> Result<Arc<RootCertStore>, FetchError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let roots = ROOTS.get_or_init(|| {
         let mut roots = RootCertStore::empty();
         // A single certificate that cannot be read must not take the others with it.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots
+        Arc::new(roots)
     });
     if roots.is_empty() {
         return Err(FetchError::Unreachable(
@@ -95,7 +95,8 @@ fn system_roots() -> Result<RootCertStore, FetchError> {
                 .to_owned(),
         ));
     }
-    Ok(roots.clone())
+    // Shared: a copy each would be hundreds of megabytes with ten thousand issuers.
+    Ok(Arc::clone(roots))
 }
 
 /// Resolves names, and leaves out every address that is not on the Internet. What is connected to is what

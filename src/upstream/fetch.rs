@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use std::error::Error;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Fetches one issuer's JWK Set, and remembers the entity tag of the last.
 pub(super) struct Fetcher {
@@ -24,6 +25,9 @@ pub(super) struct Fetcher {
     client: Option<HttpClient>,
     tag: Option<Tag>,
 }
+
+/// Fetches at a time, of all issuers: ten thousand that start together must not all hold a connection.
+static ROOM: Semaphore = Semaphore::const_new(256);
 
 /// An entity tag, and of what.
 pub(super) type Tag = (Uri, HeaderValue);
@@ -97,6 +101,8 @@ impl Fetcher {
 
     /// Fetches once. Never takes longer than the configured timeout, however the server behaves.
     pub(super) async fn fetch(&mut self) -> Result<Fetched, FetchError> {
+        // Never closed.
+        let _room = ROOM.acquire().await;
         let timeout = self.remote.timeout;
         let fetched = tokio::time::timeout(timeout, self.fetch_untimed()).await;
         let fetched = fetched.unwrap_or(Err(FetchError::TimedOut(timeout)));

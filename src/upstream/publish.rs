@@ -61,7 +61,7 @@ impl Publisher {
 
     pub(super) fn count_keys(&self, issuer: &str, count: usize) {
         let labels = IssuerLabels {
-            issuer: issuer.into(),
+            issuer: self.metrics.issuer_label(&issuer.into()),
         };
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.jwks_keys.get_or_create(&labels).set(count);
@@ -92,6 +92,7 @@ impl Publisher {
 
     /// Counts a fetch or a reading; a good one is dated.
     pub(super) fn count_outcome(&self, issuer: &Arc<str>, outcome: &'static str) {
+        let issuer = self.metrics.issuer_label(issuer);
         let labels = FetchLabels {
             issuer: issuer.clone(),
             outcome,
