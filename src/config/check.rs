@@ -13,7 +13,7 @@ use super::{
 use crate::policy::Narrowing;
 use crate::transport::tls::Acceptor;
 use crate::{cache, engine, os, transport};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -308,6 +308,7 @@ impl Checker<'_> {
         for At { value: policy, .. } in &raw.policy {
             let Some(name) = &policy.name else { continue };
             self.unique(&mut seen, "the policy name", &name.value.0, &name.place);
+            self.known_tenants(policy.tenants.as_ref(), raw);
             for issuer in policy.issuers.iter().flat_map(|list| &list.value.0) {
                 let known = raw
                     .issuer
@@ -326,7 +327,7 @@ impl Checker<'_> {
                     scopes: optional_texts(policy.scopes.as_ref()),
                     age_seconds_max: policy.age_seconds_max.as_ref().map(|age| age.value.0),
                     single_use: policy.replay.value == ReplayWord::SingleUse,
-                    tenants: None,
+                    tenants: policy.tenants.as_ref().map(|list| in_order(&list.value)),
                 },
             ));
         }
@@ -354,6 +355,12 @@ pub(super) fn optional_texts(list: Option<&At<List<Text>>>) -> Vec<Box<str>> {
 
 pub(super) fn names(list: &List<Name>) -> Vec<Box<str>> {
     list.0.iter().map(|item| item.value.0.clone()).collect()
+}
+
+/// In order and each once, so that one set of tenants is the same however it was written.
+pub(super) fn in_order(list: &List<Name>) -> Box<[Box<str>]> {
+    let names: BTreeSet<Box<str>> = names(list).into_iter().collect();
+    names.into_iter().collect()
 }
 
 fn address(address: &At<Address>) -> Option<SocketAddr> {

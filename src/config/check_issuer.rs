@@ -71,7 +71,15 @@ pub(super) fn issuers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<Iss
         }) = &read
         {
             let place = issuer.issuer.as_ref().map_or(place, |iss| &iss.place);
-            templates.push((IssTemplate::clone(template), place.clone()));
+            templates.push(check_template::Beside {
+                template: IssTemplate::clone(template),
+                place: place.clone(),
+                tenant: check_template::tenant_of(issuer),
+                tenant_place: match &issuer.tenant.place {
+                    Place::Nowhere => place.clone(),
+                    written => written.clone(),
+                },
+            });
         }
         issuers.extend(read);
     }

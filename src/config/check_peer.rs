@@ -1,15 +1,15 @@
 //! Checks peers: which processes on this host may ask, under which terms.
 #![forbid(unsafe_code)]
 
-use super::check::{Checker, names};
+use super::check::{Checker, in_order, names};
 use super::fault::{did_you_mean, shown};
 use super::section::At;
-use super::setting::{Count, Name};
+use super::setting::{Count, List, Name};
 use super::{check_template, raw};
 use crate::os;
 use crate::transport::peers::{Terms, UnixRule};
 use crate::verify::HOLE;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 /// Checks every peer, alone and beside those before it.
 pub(super) fn peers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<UnixRule> {
@@ -32,7 +32,7 @@ impl Checker<'_> {
             for policy in peer.policy.iter().chain(listed) {
                 self.refuse_unknown("policy", policy, known());
             }
-            self.known_tenants(peer, raw);
+            self.known_tenants(peer.tenants.as_ref(), raw);
             let uid = self.account(peer.uid.as_ref(), peer.user.as_ref(), "uid", "user");
             let gid = self.account(peer.gid.as_ref(), peer.group.as_ref(), "gid", "group");
             let (Ok(uid), Ok(gid)) = (uid, gid) else {
@@ -57,8 +57,8 @@ impl Checker<'_> {
     }
 
     /// Faults tenants that no issuer has and no template would bring.
-    fn known_tenants(&mut self, peer: &raw::Peer, raw: &raw::Document) {
-        let bound: Vec<&At<Name>> = peer.tenants.iter().flat_map(|list| &list.value.0).collect();
+    pub(super) fn known_tenants(&mut self, tenants: Option<&At<List<Name>>>, raw: &raw::Document) {
+        let bound: Vec<&At<Name>> = tenants.into_iter().flat_map(|list| &list.value.0).collect();
         if bound.is_empty() {
             return;
         }
@@ -144,10 +144,6 @@ fn terms(peer: &raw::Peer) -> Terms {
         // A peer with a policy of its own is held to it, unless others are named.
         policies: listed.or_else(|| own.as_ref().map(|_| Vec::new())),
         policy_default: own,
-        tenants: peer.tenants.as_ref().map(|list| {
-            // In order and each once, so that one set of tenants is one policy, however it was written.
-            let tenants: BTreeSet<Box<str>> = names(&list.value).into_iter().collect();
-            tenants.into_iter().collect()
-        }),
+        tenants: peer.tenants.as_ref().map(|list| in_order(&list.value)),
     }
 }

@@ -9,7 +9,7 @@ use super::section::At;
 use super::setting::Text;
 use crate::limits::TEMPLATES_MAX;
 use crate::upstream::{self, TenantEndpoint, TenantTerms};
-use crate::verify::{HOLE, IssTemplate, fill};
+use crate::verify::{HOLE, IssTemplate, fill, names_meet};
 use std::time::Duration;
 
 /// What fills a hole to see whether the rest is in order.
@@ -101,24 +101,36 @@ pub(super) fn refuse_template_settings(raw: &raw::Issuer, checker: &mut Checker<
 }
 
 /// Faults templates beside each other: too many, or two that one `iss` could fit.
-pub(super) fn beside_each_other(templates: &[(IssTemplate, Place)], checker: &mut Checker<'_>) {
-    if let Some((_, place)) = templates.get(TEMPLATES_MAX) {
+pub(super) fn beside_each_other(templates: &[Beside], checker: &mut Checker<'_>) {
+    if let Some(beyond) = templates.get(TEMPLATES_MAX) {
         let message = format!("more than {TEMPLATES_MAX} templates");
-        checker.found.push(place, message);
+        checker.found.push(&beyond.place, message);
         return;
     }
-    for (index, (one, place)) in templates.iter().enumerate() {
-        if let Some((other, _)) = templates[..index]
-            .iter()
-            .find(|(other, _)| other.overlaps(one))
-        {
-            let message = format!(
-                "some `iss` would fit this template and {} as well",
-                shown(&other.to_string())
-            );
-            checker.found.push(place, message);
+    for (index, one) in templates.iter().enumerate() {
+        for other in &templates[..index] {
+            if other.template.overlaps(&one.template) {
+                let other = shown(&other.template.to_string());
+                let message = format!("some `iss` would fit this template and {other} as well");
+                checker.found.push(&one.place, message);
+            }
+            if names_meet(&one.tenant, &other.tenant) {
+                let other = shown(&other.tenant);
+                let message = format!(
+                    "a tenant of this template could be called as one of another is, by {other}"
+                );
+                checker.found.push(&one.tenant_place, message);
+            }
         }
     }
+}
+
+/// What of a template is held against the others.
+pub(super) struct Beside {
+    pub(super) template: IssTemplate,
+    pub(super) place: Place,
+    pub(super) tenant: String,
+    pub(super) tenant_place: Place,
 }
 
 /// Where each tenant's keys are, if each has its own.

@@ -386,6 +386,8 @@ section! {
         optional age_seconds_max: Count<1, YEAR_SECONDS>;
         /// As of an issuer; "single-use" asks for it of every issuer's tokens.
         default replay: ReplayWord = "allowed";
+        /// Accepted tenants, by name; tokens of others are `forbidden`. Unset: every one.
+        optional tenants: List<Name>;
     }
 }
 

@@ -32,7 +32,7 @@ pub use recall::Recalled;
 pub use records::{Records, RecordsError};
 pub use revoking::{Outlook, Revocation};
 pub use spending::{Replay, Unsettled};
-pub use template::{HOLE, IssTemplate, TemplateFault, fill};
+pub use template::{HOLE, IssTemplate, TemplateFault, fill, names_meet};
 pub use tenants::{LacksKey, TenantLoaded, TenantSought};
 
 use crate::cache::Entry;

@@ -45,8 +45,12 @@ impl Records {
         let policies = Arc::make_mut(&mut self.policies);
         for tenants in bound {
             for (policy, narrowing) in &*plain {
+                // What the policy leaves out stays out.
+                let admitted = tenants
+                    .iter()
+                    .filter(|tenant| narrowing.admits_tenant(tenant));
                 let narrowed = Narrowing {
-                    tenants: Some(tenants.into()),
+                    tenants: Some(admitted.cloned().collect()),
                     ..narrowing.clone()
                 };
                 policies.insert(policy.bound_to(tenants), narrowed);
@@ -87,7 +91,7 @@ impl Records {
         } else {
             // Before any claim is judged: not even when it expired is this peer's business.
             Err(Refusal::Forbidden(
-                "this peer may not ask about tokens of this tenant",
+                "tokens of this tenant may not be asked about here",
             ))
         }
     }

@@ -4,7 +4,7 @@ use super::persistent::{Chunks, Directory};
 use super::quota::Quota;
 use super::revoking::{Revoking, Tenancies};
 use super::spending::Spending;
-use super::template::filled_by;
+use super::template::{filled_by, names_meet};
 use super::tenants::Loaded;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
@@ -92,6 +92,14 @@ pub enum RecordsError {
     /// More issuers than a snapshot holds.
     #[error("more than {ISSUERS_MAX} issuers")]
     TooManyIssuers,
+    /// Two tenants of two templates would have the same name.
+    #[error("tenants of two templates could be called the same: {one} and {other}")]
+    AmbiguousTenants {
+        /// What one calls its tenants.
+        one: Arc<str>,
+        /// What the other does.
+        other: Arc<str>,
+    },
     /// An `iss` would fit two templates.
     #[error("an `iss` could fit both of two templates: {one} and {other}")]
     AmbiguousTemplates {
@@ -139,12 +147,22 @@ impl Records {
             let next = u32::try_from(shares.len()).expect("at most ISSUERS_MAX");
             shares.entry(Arc::clone(&issuer.tenant)).or_insert(next);
         }
-        for (index, (_, one)) in templates.iter().enumerate() {
-            if let Some((_, other)) = templates[..index].iter().find(|(_, it)| it.overlaps(one)) {
-                return Err(RecordsError::AmbiguousTemplates {
-                    one: other.to_string(),
-                    other: one.to_string(),
-                });
+        for (index, (number, one)) in templates.iter().enumerate() {
+            for (before, other) in &templates[..index] {
+                let [tenants, others] =
+                    [number, before].map(|number| &issuers[*number as usize].tenant);
+                if names_meet(tenants, others) {
+                    return Err(RecordsError::AmbiguousTenants {
+                        one: Arc::clone(others),
+                        other: Arc::clone(tenants),
+                    });
+                }
+                if other.overlaps(one) {
+                    return Err(RecordsError::AmbiguousTemplates {
+                        one: other.to_string(),
+                        other: one.to_string(),
+                    });
+                }
             }
         }
         let templates = templates.iter().map(|(number, _)| *number).collect();

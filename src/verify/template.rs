@@ -204,6 +204,29 @@ pub fn fill(pattern: &str, tenant: &str) -> String {
     pattern.replace(HOLE, tenant)
 }
 
+/// Whether two patterns of tenants' names could give one name to two tenants. Whether what fills the hole is a segment or
+/// a label does not matter: labels are segments.
+#[must_use]
+pub fn names_meet(one: &str, other: &str) -> bool {
+    let (Some(one), Some(other)) = (one.split_once(HOLE), other.split_once(HOLE)) else {
+        return one == other;
+    };
+    // What one has more of must be what the other's hole can be filled with.
+    let fills = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let before = one
+        .0
+        .strip_prefix(other.0)
+        .or_else(|| other.0.strip_prefix(one.0));
+    let after = one
+        .1
+        .strip_suffix(other.1)
+        .or_else(|| other.1.strip_suffix(one.1));
+    before.is_some_and(fills) && after.is_some_and(fills)
+}
+
 /// What fills the hole of a pattern, the other way round.
 pub(super) fn filled_by<'n>(pattern: &str, name: &'n str) -> Option<&'n str> {
     let (prefix, suffix) = pattern.split_once(HOLE)?;
@@ -354,6 +377,33 @@ mod tests {
                     "{one} and {other}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn names_meet_where_one_name_could_be_two_tenants() {
+        for (one, other) in [
+            ("{tenant}", "{tenant}"),
+            ("a/{tenant}", "a/{tenant}"),
+            ("a{tenant}", "ab{tenant}"),
+            ("{tenant}", "x{tenant}y"),
+            ("a{tenant}", "{tenant}b"),
+        ] {
+            assert!(
+                names_meet(one, other) && names_meet(other, one),
+                "{one} and {other}"
+            );
+        }
+        for (one, other) in [
+            ("a/{tenant}", "b/{tenant}"),
+            ("a/{tenant}", "a/b/{tenant}"),
+            ("{tenant}", "x/{tenant}"),
+            ("{tenant}@a", "{tenant}@b"),
+        ] {
+            assert!(
+                !names_meet(one, other) && !names_meet(other, one),
+                "{one} and {other}"
+            );
         }
     }
 

@@ -60,6 +60,10 @@ pub enum LacksKey<'r> {
 
 impl Records {
     /// The number of the issuer that a token claims, if there is room for its work; else the answer.
+    #[expect(
+        clippy::result_large_err,
+        reason = "an answer is no larger than what it stands in for, and a refusal must not cost an allocation"
+    )]
     pub(super) fn admit(&self, iss: Option<&str>, now: Now) -> Result<u32, Answer> {
         let number = match self.seek(iss) {
             Sought::Known(number) | Sought::Shared(number) => number,
@@ -209,6 +213,7 @@ impl Records {
     /// of a template's name whether its tenants' keys come from where they came from; shared keys are this snapshot's.
     #[must_use]
     pub fn adopt_tenants(mut self, old: &Self, keeps: impl Fn(&str) -> bool) -> Self {
+        self.absent = old.absent.clone();
         for entry in old.entries.iter().skip(old.configured).flatten() {
             let Some(loaded) = &entry.loaded else {
                 continue;

@@ -149,9 +149,8 @@ impl Loader {
             self.reconcile(&feeds);
             self.reconciled = Arc::clone(&feeds);
         }
-        for iss in self.rest.over(now) {
-            self.change(|records| Some(records.with_absent(&iss, false)));
-        }
+        let over = self.rest.over(now);
+        self.are_absent_no_longer(&over);
         self.look_after_due(&feeds, now);
         if now >= self.swept_at + SWEEP {
             self.swept_at = now;
@@ -166,8 +165,16 @@ impl Loader {
             .unwrap_or(ROUND_MAX)
     }
 
-    /// Forgets tenants that a reload has put out.
+    /// Forgets tenants that a reload has put out, and what was said of others before something changed.
     fn reconcile(&mut self, feeds: &Feeds) {
+        let is_kept = |(name, feed): (&Arc<str>, &Arc<TenantFeed>)| {
+            let before = self.reconciled.get(name);
+            before.is_none_or(|before| before.keys == feed.keys)
+        };
+        if !feeds.iter().all(is_kept) {
+            let absent = self.rest.clear();
+            self.are_absent_no_longer(&absent);
+        }
         self.shared.retain(|name, _| feeds.contains_key(name));
         let records = self.publisher.records();
         let gone: Vec<Arc<str>> = self
@@ -182,6 +189,12 @@ impl Loader {
             .collect();
         for iss in gone {
             self.forget(&iss);
+        }
+    }
+
+    fn are_absent_no_longer(&self, tenants: &[Arc<str>]) {
+        for iss in tenants {
+            self.change(|records| Some(records.with_absent(iss, false)));
         }
     }
 
@@ -295,8 +308,9 @@ impl Loader {
         feed: &TenantFeed,
         now: Duration,
     ) -> bool {
-        if sought.shares_keys {
-            return sought.is_loaded;
+        if sought.shares_keys || feed.keys.is_none() {
+            // Where all have the template's keys and those have not come, nothing can be done about one.
+            return sought.is_loaded || !sought.shares_keys;
         }
         let refetch_min = feed.keys.as_ref().map(|keys| keys.remote.refetch_min);
         let known = self.known.get(iss);

@@ -85,6 +85,13 @@ impl Rest {
         over
     }
 
+    /// Forgets all; returns the absent ones.
+    pub(super) fn clear(&mut self) -> Vec<Arc<str>> {
+        self.order.clear();
+        let absent = self.names.drain().filter(|(_, name)| name.is_absent);
+        absent.map(|(iss, _)| iss).collect()
+    }
+
     fn insert(&mut self, iss: &Arc<str>, resting: Resting) {
         self.order.push_back((Arc::clone(iss), resting.since));
         self.names.insert(Arc::clone(iss), resting);

@@ -186,6 +186,27 @@ fn templates_that_overlap_are_refused() {
         refused,
         Err(RecordsError::AmbiguousTemplates { .. })
     ));
+    let mut namesake = template_issuer("other", "https://other.example/{tenant}");
+    namesake.tenant = "entra/{tenant}".into();
+    let refused = Records::new(vec![template_issuer("entra", ENTRA), namesake], Vec::new());
+    assert!(matches!(
+        refused,
+        Err(RecordsError::AmbiguousTenants { .. })
+    ));
+}
+
+/// Whoever revokes a tenant's tokens must not have to wait until it is loaded.
+#[test]
+fn a_tenant_that_is_not_loaded_can_be_named() {
+    let mut model = template_issuer("entra", ENTRA);
+    model.policy.lifetime_seconds_max = Some(100);
+    let records = Records::new(vec![model], Vec::new()).expect("one template");
+    assert_eq!(records.lifetime_brought("entra/a"), Some(Some(700)));
+    for other in ["entra/", "entra/a/b", "okta/a", "a", "entra/{tenant}"] {
+        assert_eq!(records.lifetime_brought(other), None, "{other}");
+    }
+    assert!(records.lifetimes().is_empty());
+    assert_eq!(load(&records, "a").lifetimes().len(), 1);
 }
 
 /// Keys that all tenants share vouch for a tenant only once a token of it is genuine, and then by its own name.
@@ -370,7 +391,7 @@ fn a_peer_that_is_bound_to_tenants_learns_nothing_of_others() {
     );
 }
 
-/// All pairs of tenants, of every kind of issuer, and every way in which one's key could come to verify the other's
+/// Checks V-17, V-31. All pairs of tenants, of every kind of issuer, and every way in which one's key could come to verify the other's
 /// token. Each has a secret of its own, and all call their key `k1`.
 #[test]
 fn no_tenant_s_key_ever_verifies_another_tenant_s_token() {
