@@ -1,18 +1,18 @@
 //! The loop that loads tenants, keeps their keys current, and lets go of those that nobody uses.
 
+mod fetching;
+
 use super::bucket::Bucket;
-use super::rest::{ABSENT_FOR, Rest};
+use super::rest::Rest;
 use super::wishes::Wishes;
 use super::{Feeds, TenantFeed};
 use crate::clock;
-use crate::keys::KeySet;
 use crate::upstream::client::HttpClient;
-use crate::upstream::feed::{backoff, fresh};
-use crate::upstream::fetch::{FetchError, Fetched, Fetcher, Tag};
+use crate::upstream::fetch::Tag;
 use crate::upstream::publish::Publisher;
-use crate::upstream::source::{Remote, pin};
 use crate::verify::{Records, TenantSought};
 use arc_swap::ArcSwap;
+use fetching::Done;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,18 +77,6 @@ struct Known {
     failures: u32,
     tag: Option<Tag>,
     is_fetching: bool,
-}
-
-/// A fetch that has ended.
-struct Done {
-    iss: Arc<str>,
-    feed: Arc<TenantFeed>,
-    sought: TenantSought,
-    remote: Remote,
-    fetched: Result<Fetched, FetchError>,
-    client: Option<HttpClient>,
-    tag: Option<Tag>,
-    was_loaded: bool,
 }
 
 impl Known {
@@ -175,7 +163,12 @@ impl Loader {
             let absent = self.rest.clear();
             self.are_absent_no_longer(&absent);
         }
-        self.shared.retain(|name, _| feeds.contains_key(name));
+        // Whom a client trusts, and how fast a bucket fills, is the configuration's word, and that has changed.
+        self.shared.retain(|name, _| {
+            let (now, before) = (feeds.get(name), self.reconciled.get(name));
+            now.zip(before)
+                .is_some_and(|(now, before)| Arc::ptr_eq(now, before))
+        });
         let records = self.publisher.records();
         let gone: Vec<Arc<str>> = self
             .known
@@ -320,142 +313,6 @@ impl Loader {
                 known.is_fetching
                     || fetched.is_some_and(|at| now < at + refetch_min.unwrap_or_default())
             })
-    }
-
-    fn fetch(&mut self, iss: &Arc<str>, feed: &Arc<TenantFeed>, now: Duration) {
-        let sought = self.publisher.records().seek_tenant_of(iss);
-        let remote = sought
-            .as_ref()
-            .and_then(|sought| feed.keys.as_ref()?.remote_of(&sought.tenant));
-        let (Some(sought), Some(remote)) = (sought, remote) else {
-            return self.forget(iss);
-        };
-        let client = self.shared_of(feed, now).client.clone();
-        let known = self
-            .known
-            .entry(Arc::clone(iss))
-            .or_insert_with(|| Known::new(feed, now));
-        self.due.remove(&(known.due, Arc::clone(iss)));
-        known.is_fetching = true;
-        let was_loaded = known.fetched_at.is_some();
-        self.loads += usize::from(!was_loaded);
-        let mut fetcher = Fetcher::resumed(remote.clone(), client, known.tag.take());
-        let (iss, feed) = (Arc::clone(iss), Arc::clone(feed));
-        self.fetches.spawn(async move {
-            let fetched = fetcher.fetch().await;
-            let (client, tag) = fetcher.into_parts();
-            Done {
-                iss,
-                feed,
-                sought,
-                remote,
-                fetched,
-                client,
-                tag,
-                was_loaded,
-            }
-        });
-    }
-
-    fn ended(&mut self, done: Option<Done>) {
-        let Some(done) = done else {
-            // A fetch that panicked is nobody's; its tenant is known as fetching, and forgotten here.
-            self.loads = 0;
-            self.known.retain(|_, known| !known.is_fetching);
-            return;
-        };
-        self.loads = self.loads.saturating_sub(usize::from(!done.was_loaded));
-        let now = clock::since_boot();
-        self.shared_of(&done.feed, now).client = done.client.clone();
-        let current = self.feeds.load().get(&done.feed.issuer).cloned();
-        let is_same = |feed: &Arc<TenantFeed>| {
-            feed.keys == done.feed.keys && feed.schemes == done.feed.schemes
-        };
-        if !current.as_ref().is_some_and(is_same) {
-            // The configuration has moved on; should the tenant still be wanted, it is asked for again.
-            return self.unload(&done.iss, &done.feed, "untrusted");
-        }
-        let (outcome, fresh_for) = match &done.fetched {
-            Ok(Fetched::NotModified(fresh_for)) => ("not_modified", Some(*fresh_for)),
-            Ok(Fetched::Set(jwks, fresh_for)) => {
-                match pin(&done.sought.owner, jwks, &done.feed.schemes) {
-                    Ok((keys, _)) => {
-                        self.publish(&done, keys);
-                        ("ok", Some(*fresh_for))
-                    }
-                    Err(_) => ("empty", None),
-                }
-            }
-            Err(error) => (error.outcome(), None),
-        };
-        self.publisher
-            .count_tenant_fetch(&done.feed.issuer, outcome);
-        match fresh_for {
-            Some(fresh_for) => {
-                self.rest.forget(&done.iss);
-                self.schedule(&done, now + fresh(fresh_for, &done.remote), Some(now), 0);
-            }
-            None => self.failed(&done, now),
-        }
-    }
-
-    fn failed(&mut self, done: &Done, now: Duration) {
-        if done.was_loaded {
-            let known = self.known.get(&done.iss);
-            let failures = known.map_or(0, |known| known.failures).saturating_add(1);
-            let fetched_at = known.and_then(|known| known.fetched_at);
-            let wait = backoff(failures, &done.remote);
-            return self.schedule(done, now + wait, fetched_at, failures);
-        }
-        self.forget(&done.iss);
-        let says_no = matches!(&done.fetched, Err(FetchError::Status(status))
-            if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429));
-        if says_no {
-            self.rest.absent(&done.iss, now);
-            self.publisher.count_tenant(&done.feed.issuer, "absent");
-            self.change(|records| Some(records.with_absent(&done.iss, true)));
-        } else {
-            let wait = backoff(
-                self.rest.failures(&done.iss).saturating_add(1),
-                &done.remote,
-            );
-            self.rest.failed(&done.iss, wait.min(ABSENT_FOR), now);
-        }
-    }
-
-    /// Publishes a tenant's keys, unless they are those it has: a new generation would cost its cached verdicts.
-    fn publish(&self, done: &Done, keys: KeySet) {
-        let turn = self.publisher.take_turn();
-        let records = turn.records();
-        let same = records
-            .keys_of_tenant(&done.iss)
-            .is_some_and(|known| known.is_same(&keys));
-        if same {
-            return;
-        }
-        if let Some(next) = records.with_tenant(&done.iss, Some(Arc::new(keys))) {
-            turn.replace(next);
-            if !done.was_loaded {
-                self.publisher.count_tenant(&done.feed.issuer, "loaded");
-            }
-        }
-    }
-
-    fn schedule(
-        &mut self,
-        done: &Done,
-        due: Duration,
-        fetched_at: Option<Duration>,
-        failures: u32,
-    ) {
-        if let Some(known) = self.known.get_mut(&done.iss) {
-            known.is_fetching = false;
-            known.fetched_at = fetched_at;
-            known.failures = failures;
-            known.due = due;
-            known.tag.clone_from(&done.tag);
-            self.due.insert((due, Arc::clone(&done.iss)));
-        }
     }
 
     /// Sees to it that one more tenant of a template may be loaded. Whoever has not been proved by a token goes first,
