@@ -15,6 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::LazyLock;
+
+/// Lines of the log that could not be written. A process has one log, whatever else it runs.
+pub static LOG_LINES_LOST: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// All metrics of one daemon. Shared as an `Arc`; counting needs no exclusive access.
 pub struct Metrics {
@@ -187,7 +191,7 @@ pub struct RevocationLabels {
 /// Label of an order that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RefusedLabels {
-    /// `invalid`, `unauthorized`, `disk_full`, `unwritable`, `busy`, `stopping`.
+    /// `invalid`, `unauthorized`, `disk_full`, `unwritable`, `unsynced`, `busy`, `stopping`.
     pub why: &'static str,
 }
 
@@ -225,6 +229,11 @@ impl Metrics {
             "build",
             "The running build",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "log_lines_lost",
+            "Lines of the log that could not be written",
+            LOG_LINES_LOST.clone(),
         );
         let mut new = Register(&mut registry);
         Self {
