@@ -1,5 +1,5 @@
-//! Logs that daemons share, behind this host's own: orders go there once they are on this disk, and what comes
-//! from there goes into the register first and onto this disk after.
+//! Logs that daemons share, behind this host's own: orders go there while this disk syncs them, and what comes from
+//! there goes into the register first and onto this disk after.
 #![forbid(unsafe_code)]
 
 use super::cursors::Cursors;
@@ -7,7 +7,7 @@ use super::desk::{Message, Submission};
 use super::intake::Intake;
 use super::redis::{Known, LogState, Logs, Options, Outcome, View};
 use crate::clock::since_boot;
-use crate::revocation::{Guarantee, Position, Progress, Receipt, Record, Standing};
+use crate::revocation::{Guarantee, NotTaken, Position, Progress, Receipt, Record, Standing};
 use crossbeam_channel::Sender;
 use std::io;
 use std::sync::Arc;
@@ -81,8 +81,13 @@ impl Shared {
         self.logs.view()
     }
 
-    /// Takes an order there that this disk holds, and answers it once enough of them have it.
-    pub(super) fn deliver(&self, submission: Submission, local: Receipt) {
+    /// Takes an order there, and answers it once enough of them have it and this disk is said to hold it too.
+    pub(super) fn deliver(
+        &self,
+        submission: Submission,
+        local: Receipt,
+        mut synced: watch::Receiver<Option<bool>>,
+    ) {
         let (logs, names, quorum) = (Arc::clone(&self.logs), self.names.clone(), self.quorum);
         self.runtime.spawn(async move {
             let Submission {
@@ -91,8 +96,14 @@ impl Shared {
                 reply,
             } = submission;
             let outcome = logs.submit(records, wait).await;
+            // An error means that the disk's thread has gone without a word.
+            let is_synced = synced.wait_for(Option::is_some).await;
+            let answer = match is_synced.map(|synced| *synced) {
+                Ok(Some(true)) => Ok(receipt(local, outcome.as_ref(), &names, quorum)),
+                _ => Err(NotTaken::Unsynced),
+            };
             // Whoever gave the order may have gone. It stands all the same.
-            let _ = reply.send(Ok(receipt(local, outcome.as_ref(), &names, quorum)));
+            let _ = reply.send(answer);
         });
     }
 }
@@ -305,6 +316,43 @@ mod tests {
     async fn accepted(desk: &Desk, record: Record) -> Receipt {
         let receipt = desk.submit(vec![record], Wait::Accepted).await;
         receipt.expect("taken")
+    }
+
+    #[tokio::test]
+    async fn what_this_disk_did_not_keep_is_not_called_accepted() {
+        let server = RedisServer::start(&[]);
+        let register = Arc::new(Register::new(&crate::revocation::Options::default()));
+        let metrics = Arc::new(Metrics::new());
+        let intake = Arc::new(Intake::new(Arc::clone(&register), Clock::system(), metrics));
+        let (sender, _disk) = crossbeam_channel::bounded(16);
+        let options = Options::one(server.address());
+        let shared = Shared::start(&options, intake, Kept::new(sender), &Cursors::new());
+        let shared = shared.expect("it starts");
+        let local = Receipt {
+            progress: Progress::Applied,
+            guarantee: Guarantee::Disk,
+            positions: Vec::new(),
+            revision: 1,
+            unconfirmed: Vec::new(),
+        };
+        for (is_synced, expected) in [
+            (true, Ok(Progress::Accepted)),
+            (false, Err(NotTaken::Unsynced)),
+        ] {
+            let (tell, synced) = watch::channel(None);
+            let (reply, answer) = oneshot::channel();
+            let submission = Submission {
+                records: vec![record(if is_synced { "kept" } else { "lost" })],
+                wait: Wait::Accepted,
+                reply,
+            };
+            shared.deliver(submission, local.clone(), synced);
+            tell.send_replace(Some(is_synced));
+            let answer = answer.await.expect("an answer");
+            assert_eq!(answer.map(|receipt| receipt.progress), expected);
+        }
+        // It is in force all the same, as the answer says that it may be.
+        until("there", || register.contains(&record("lost"))).await;
     }
 
     #[tokio::test]

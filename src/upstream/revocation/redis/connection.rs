@@ -20,11 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a write waits for replicas or disks to confirm it.
 const CONFIRM_MS: u64 = 500;
 
-/// About how many records one page of a scan brings.
-const PAGE_RECORDS: usize = 1_000;
+/// Strings that hold records, and how many of them one page of a scan brings: with ten million records, 2,560 of those.
+const SHARDS: u64 = 65_536;
+const PAGE_SHARDS: u64 = 128;
 
-/// Most records that one sweep forgets.
-const PRUNE_RECORDS: usize = 1_000;
+/// How many of them a sweep goes through at a time, and how many before it rests.
+const PRUNE_SHARDS: u64 = 64;
+const PRUNE_PART_SHARDS: u64 = 4_096;
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
@@ -40,7 +42,6 @@ static LOOK: LazyLock<Script> = script!("look");
 static OPEN: LazyLock<Script> = script!("open");
 static WRITE: LazyLock<Script> = script!("write");
 static BEAT: LazyLock<Script> = script!("beat");
-static PAGE: LazyLock<Script> = script!("page");
 static PRUNE: LazyLock<Script> = script!("prune");
 static CALL: LazyLock<Script> = script!("call");
 
@@ -48,7 +49,7 @@ static CALL: LazyLock<Script> = script!("call");
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
     /// The keys, in the order of the scripts.
-    pub(crate) keys: [String; 6],
+    pub(crate) keys: [String; 5],
     /// What the keys of uses begin with.
     pub(crate) used: String,
     /// This daemon's own name.
@@ -127,8 +128,8 @@ impl Connection {
                 Ok(Reply::Look(look(&self.run(&OPEN, &arguments).await?)?))
             }
             Ask::Page { cursor } => {
-                let arguments = [cursor.to_string(), PAGE_RECORDS.to_string()];
-                page(&self.run(&PAGE, &arguments).await?)
+                let next = (cursor + PAGE_SHARDS) % SHARDS;
+                page(&self.shards(*cursor).await?, next)
             }
             Ask::Read {
                 after,
@@ -165,10 +166,13 @@ impl Connection {
                 Ok(Reply::Done)
             }
             Ask::Prune => {
-                let arguments = [now.to_string(), PRUNE_RECORDS.to_string()];
-                let pruned = number(&self.run(&PRUNE, &arguments).await?)?;
+                let arguments = [now.to_string(), PRUNE_SHARDS.to_string()];
+                let answer = self.run(&PRUNE, &arguments).await?;
+                let [_pruned, next] = array(&answer)? else {
+                    return Err(Fault::Garbage);
+                };
                 Ok(Reply::Pruned {
-                    is_all: pruned < PRUNE_RECORDS as u64,
+                    is_all: number(next)? % PRUNE_PART_SHARDS == 0,
                 })
             }
             Ask::Call { epoch, outdated } => {
@@ -179,6 +183,17 @@ impl Connection {
                 called(&self.run(&CALL, &arguments).await?)
             }
         }
+    }
+
+    /// What the strings of records from this one on hold.
+    async fn shards(&mut self, from: u64) -> Result<Value, Fault> {
+        let [_state, held, ..] = &self.manner.keys;
+        let mut command = redis::cmd("MGET");
+        for shard in from..(from + PAGE_SHARDS).min(SHARDS) {
+            command.arg(format!("{held}:{shard:04x}"));
+        }
+        let answer = command.query_async(&mut self.redis).await;
+        answer.map_err(|error| fault(&error))
     }
 
     async fn run(&mut self, script: &Script, arguments: &[String]) -> Result<Value, Fault> {

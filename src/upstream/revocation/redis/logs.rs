@@ -138,7 +138,7 @@ impl Logs {
         Ok(Self { inbox, view, tasks })
     }
 
-    /// Takes records to the logs; they have been made safe on this host, and are known to the register. Returns
+    /// Takes records to the logs; they are known to the register, and on their way to this host's disk. Returns
     /// once enough logs have confirmed them, and, if the giver waits for that, every daemon has applied them; or that
     /// takes too long. They go on in either case. `None` when it is being stopped.
     pub async fn submit(&self, records: Vec<Record>, wait: Wait) -> Option<Outcome> {
