@@ -87,9 +87,9 @@ pub enum NotTaken {
     /// The disk refuses.
     #[error("state_dir cannot be written; nothing was revoked, and the log says why")]
     Unwritable,
-    /// The disk took it and did not keep it, while it was on its way to logs that are shared.
+    /// The disk did not keep it, while it was on its way to logs that are shared.
     #[error(
-        "state_dir could not be synced: the order may be in force, and may be forgotten; give it again"
+        "state_dir could not be written while the order was on its way: it is in force, but may be forgotten; give it again"
     )]
     Unsynced,
     /// Too many orders wait already.

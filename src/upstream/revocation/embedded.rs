@@ -1,9 +1,8 @@
 //! This host's own log: one thread that owns the journal and syncs once for all who wait.
 //!
 //! The order of things is what makes an acknowledgement worth having: first the disk, then the register, then the
-//! answer. An order that the disk refused has touched nothing. Where daemons share logs, an order is in force and on its
-//! way as soon as it is written, and answered once it is synced here and there: a sync takes milliseconds, and a thief
-//! needs no longer.
+//! answer. An order that the disk refused has touched nothing. Where daemons share logs, an order comes here while it is in
+//! force and on its way already (`shared`); what it waits for is the answer.
 #![forbid(unsafe_code)]
 
 use super::cursors::{self, Cursors};
@@ -19,7 +18,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// The journal's name in `state_dir`.
 const JOURNAL: &str = "revocations";
@@ -39,9 +37,7 @@ pub(super) struct Embedded {
     intake: Arc<Intake>,
     log: Arc<str>,
     /// Logs elsewhere, where this one is not the whole truth, and what they have that is to be kept here.
-    shared: Option<(Shared, Kept)>,
-    /// Orders handed on to them so far.
-    orders: u64,
+    shared: Option<(Arc<Shared>, Kept)>,
     /// How far they had been read, when last noted.
     reached: Option<Reached>,
     /// A compaction that another thread is writing, and whether it brings what was missed.
@@ -71,7 +67,6 @@ impl Embedded {
             intake,
             log: "local".into(),
             shared: None,
-            orders: 0,
             reached: None,
             compaction: None,
             is_catching_up: false,
@@ -88,7 +83,7 @@ impl Embedded {
     }
 
     /// From now on orders go elsewhere too, and are answered when they are there.
-    pub(super) fn share(&mut self, shared: Shared, kept: Kept) {
+    pub(super) fn share(&mut self, shared: Arc<Shared>, kept: Kept) {
         self.shared = Some((shared, kept));
     }
 
@@ -143,7 +138,7 @@ impl Embedded {
 
     /// Notes how far logs elsewhere have been read, if all of that is on this disk.
     fn save(&self) {
-        let (Some((_, kept)), Some(reached)) = (&self.shared, &self.reached) else {
+        let (Some((shared, kept)), Some(reached)) = (&self.shared, &self.reached) else {
             return;
         };
         if kept.has_missed() || self.is_catching_up || self.journal.is_broken() {
@@ -151,7 +146,7 @@ impl Embedded {
         }
         let mut cursors = reached.cursors.clone();
         // Orders that are on their way are not there yet.
-        let is_settled = reached.orders == self.orders;
+        let is_settled = reached.orders == shared.orders();
         cursors
             .values_mut()
             .for_each(|cursor| cursor.is_settled &= is_settled);
@@ -166,64 +161,33 @@ impl Embedded {
             .iter()
             .flat_map(|one| one.records.iter().copied())
             .collect();
-        let written = if self.shared.is_some() {
-            self.commit_shared(waiting, &records)
-        } else {
-            self.commit_alone(waiting, &records)
-        };
-        match written {
+        let answer = match self.write(&records) {
             Ok(()) => {
+                let revision = self.journal.sequence();
+                if self.shared.is_some() {
+                    // They are in the register, and on their way, since they came.
+                    self.intake.register().advance_applied(revision);
+                } else {
+                    self.intake.take(&records, revision);
+                }
                 let took = clock::since_boot() - began;
                 let seconds = &self.intake.metrics().revocation_commit_seconds;
                 seconds.observe(took.as_secs_f64());
+                Ok(self.receipt(revision))
             }
             Err(error) => {
                 tracing::error!(%error, records = records.len(), "orders were refused: the log cannot be written");
+                Err(not_taken(&error))
             }
-        }
-        self.count();
-    }
-
-    fn commit_alone(&mut self, waiting: Vec<Submission>, records: &[Record]) -> io::Result<()> {
-        let written = self.write(records);
-        let answer = match &written {
-            Ok(()) => {
-                let revision = self.journal.sequence();
-                self.intake.take(records, revision);
-                Ok(self.receipt(revision))
-            }
-            Err(error) => Err(not_taken(error)),
         };
+        if let Some((shared, _)) = &self.shared {
+            shared.set_disk_failing(answer.is_err());
+        }
         for one in waiting {
             // Whoever gave the order may have gone. It stands all the same.
             let _ = one.reply.send(answer.clone());
         }
-        written
-    }
-
-    fn commit_shared(&mut self, waiting: Vec<Submission>, records: &[Record]) -> io::Result<()> {
-        let revision = self.journal.sequence() + records.len() as u64;
-        let local = self.receipt(revision);
-        let (tell, synced) = watch::channel(None);
-        let mut waiting = Some(waiting);
-        let written = self.mend().and_then(|()| {
-            self.journal.append_while(records, || {
-                self.intake.take(records, revision);
-                for one in waiting.take().into_iter().flatten() {
-                    if let Some((shared, _)) = &self.shared {
-                        self.orders += 1;
-                        shared.deliver(one, local.clone(), synced.clone());
-                    }
-                }
-            })
-        });
-        tell.send_replace(Some(written.is_ok()));
-        if let Err(error) = &written {
-            for one in waiting.into_iter().flatten() {
-                let _ = one.reply.send(Err(not_taken(error)));
-            }
-        }
-        written
+        self.count();
     }
 
     /// Writes down what the register has from elsewhere. What does not get here is read again after a restart.
@@ -257,19 +221,13 @@ impl Embedded {
     }
 
     fn write(&mut self, records: &[Record]) -> io::Result<()> {
-        self.mend()?;
-        self.journal.append(records)
-    }
-
-    /// Makes the journal one that can be written again, after a sync of it has failed.
-    fn mend(&mut self) -> io::Result<()> {
         if self.journal.is_broken() {
             self.await_compaction();
             // Whatever the old file's pages have come to, everything acknowledged is in the register.
             self.journal.compact(self.intake.register().records())?;
             tracing::info!("the log was written anew after a failed write");
         }
-        Ok(())
+        self.journal.append(records)
     }
 
     /// What need not happen before an answer: forgetting what is dead, and writing the journal anew.

@@ -172,25 +172,8 @@ impl Journal {
     /// or, where not even that is sure, every further append fails until the file has been replaced by a
     /// compaction.
     pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        self.append_while(records, || {})
-    }
-
-    /// The same. `meanwhile` is called, once, when all of them are written and before they are synced: what the disk
-    /// has no room for is refused by then.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn append_while(&mut self, records: &[Record], meanwhile: impl FnOnce()) -> io::Result<()> {
-        let mut meanwhile = Some(meanwhile);
-        let mut commits = records.chunks(COMMIT_RECORDS_MAX).peekable();
-        while let Some(commit) = commits.next() {
-            self.write(commit)?;
-            if commits.peek().is_none()
-                && let Some(meanwhile) = meanwhile.take()
-            {
-                meanwhile();
-            }
-            self.sync(commit.len())?;
+        for commit in records.chunks(COMMIT_RECORDS_MAX) {
+            self.commit(commit)?;
         }
         Ok(())
     }
@@ -248,7 +231,7 @@ impl Journal {
         self.repair.as_ref()
     }
 
-    fn write(&mut self, records: &[Record]) -> io::Result<()> {
+    fn commit(&mut self, records: &[Record]) -> io::Result<()> {
         if self.is_broken {
             return Err(io::Error::other(
                 "an earlier write failed half-way, and the journal has not been replaced yet",
@@ -260,11 +243,6 @@ impl Journal {
             self.cut();
             return Err(cause);
         }
-        Ok(())
-    }
-
-    /// Makes what was written last the next commit.
-    fn sync(&mut self, records: usize) -> io::Result<()> {
         if let Err(cause) = self.file.sync_data() {
             // After a failed sync the kernel may call pages clean that never reached the disk, so a second
             // sync that succeeds says nothing. Only another file can be trusted.
@@ -272,7 +250,7 @@ impl Journal {
             self.is_broken = true;
             return Err(cause);
         }
-        self.slots += records as u64;
+        self.slots += records.len() as u64;
         self.commit += 1;
         Ok(())
     }
