@@ -4,7 +4,7 @@
 use super::address::Finder;
 use super::answers::{array, called, entries, fault, look, number, page, written};
 use super::stream::Bounded;
-use super::wire::{Ask, Fault, Position, Present, Reply};
+use super::wire::{Ask, Entry, Fault, Position, Present, Reply};
 use super::{Durability, READ_ENTRIES_MAX};
 use crate::revocation::Record;
 use redis::aio::MultiplexedConnection;
@@ -104,20 +104,31 @@ impl Connection {
         }
     }
 
-    /// `now` is this host's clock, in seconds since the epoch.
-    pub(crate) async fn ask(&mut self, ask: &Ask, now: i64) -> Result<Reply, Fault> {
+    /// `now` is this host's clock, in seconds since the epoch. Entries are told to `heard` as soon as they come, before
+    /// anything else is known of them.
+    pub(crate) async fn ask(
+        &mut self,
+        ask: &Ask,
+        now: i64,
+        heard: impl FnMut(&[Entry]),
+    ) -> Result<Reply, Fault> {
         let waits = match ask {
             Ask::Read { block_ms, .. } => Duration::from_millis(*block_ms),
             Ask::Write { .. } => Duration::from_millis(CONFIRM_MS),
             _ => Duration::ZERO,
         };
-        match timeout(PATIENCE + waits, self.answer(ask, now)).await {
+        match timeout(PATIENCE + waits, self.answer(ask, now, heard)).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::Lost),
         }
     }
 
-    async fn answer(&mut self, ask: &Ask, now: i64) -> Result<Reply, Fault> {
+    async fn answer(
+        &mut self,
+        ask: &Ask,
+        now: i64,
+        heard: impl FnMut(&[Entry]),
+    ) -> Result<Reply, Fault> {
         match ask {
             Ask::Look { at } => {
                 let at: Vec<_> = at.iter().map(ToString::to_string).collect();
@@ -135,7 +146,7 @@ impl Connection {
                 after,
                 block_ms,
                 note,
-            } => self.read(*after, *block_ms, *note).await,
+            } => self.read(*after, *block_ms, *note, heard).await,
             Ask::Write {
                 epoch,
                 records,
@@ -217,9 +228,10 @@ impl Connection {
         after: Position,
         block_ms: u64,
         note: Option<u64>,
+        mut heard: impl FnMut(&[Entry]),
     ) -> Result<Reply, Fault> {
         let [.., log, _wake, hosts] = &self.manner.keys;
-        let mut pipe = Pipeline::with_capacity(3);
+        let mut pipe = Pipeline::with_capacity(2);
         if let Some(count) = note {
             let mut write = redis::cmd("HSET");
             write.arg(hosts).arg(&self.manner.host);
@@ -231,21 +243,26 @@ impl Connection {
             read.arg("BLOCK").arg(block_ms);
         }
         read.arg("STREAMS").arg(log).arg(after.to_string());
-        pipe.add_command(read)
-            .add_command(self.invocation(&LOOK, &[]));
         // A server that takes no writes can still be read.
-        let answers: RedisResult<Vec<RedisResult<Value>>> =
-            pipe.ignore_errors().query_async(&mut self.redis).await;
-        let mut answers = answers.map_err(|error| fault(&error))?.into_iter();
-        let is_noted = note.is_some() && answers.next().is_some_and(|noted| noted.is_ok());
-        let (Some(answer), Some(state)) = (answers.next(), answers.next()) else {
-            return Err(Fault::Garbage);
+        pipe.add_command(read).ignore_errors();
+        let (mut first, mut second) = (self.redis.clone(), self.redis.clone());
+        let reading = async {
+            let answers: RedisResult<Vec<RedisResult<Value>>> = pipe.query_async(&mut first).await;
+            let mut answers = answers.map_err(|error| fault(&error))?.into_iter();
+            let is_noted = note.is_some() && answers.next().is_some_and(|noted| noted.is_ok());
+            let answer = answers.next().ok_or(Fault::Garbage)?;
+            let entries = entries(&answer.map_err(|error| fault(&error))?)?;
+            heard(&entries);
+            Ok((entries, is_noted))
         };
-        let answer = answer.map_err(|error| fault(&error))?;
-        let state = state.map_err(|error| fault(&error))?;
+        let looking = self.invocation(&LOOK, &[]);
+        let looking = looking.query_async::<Value>(&mut second);
+        // In this order they are sent, one right behind the other.
+        let (read, state) = tokio::join!(biased; reading, looking);
+        let (entries, is_noted) = read?;
         Ok(Reply::Entries {
-            entries: entries(&answer)?,
-            look: look(&state)?,
+            entries,
+            look: look(&state.map_err(|error| fault(&error))?)?,
             is_noted,
         })
     }

@@ -24,7 +24,7 @@ impl Bench {
     }
 
     pub(super) async fn ask(&mut self, ask: Ask) -> Result<Reply, Fault> {
-        self.connection.ask(&ask, NOW).await
+        self.connection.ask(&ask, NOW, |_| {}).await
     }
 
     pub(super) async fn look(&mut self) -> Look {
@@ -265,12 +265,13 @@ async fn what_both_clocks_call_expired_is_dropped_and_pruned() {
                 is_awaited: false,
             },
             631_152_000,
+            |_| {},
         )
         .await
         .expect("written");
     bench
         .connection
-        .ask(&Ask::Prune, 631_152_000)
+        .ask(&Ask::Prune, 631_152_000, |_| {})
         .await
         .expect("swept");
     assert_eq!(bench.held().await.len(), 2);
@@ -292,7 +293,7 @@ async fn signs_of_life_are_few_and_need_the_replicas() {
     assert!((1..10).contains(&beats), "{beats}");
     let mut alone = connect(&bench.redis, Durability::Replicas(1)).await;
     assert_eq!(
-        alone.ask(&Ask::Beat { epoch: 1 }, NOW).await,
+        alone.ask(&Ask::Beat { epoch: 1 }, NOW, |_| {}).await,
         Err(Fault::Refused)
     );
 }
@@ -301,20 +302,20 @@ async fn signs_of_life_are_few_and_need_the_replicas() {
 async fn a_write_that_no_replica_has_is_not_durable() {
     let bench = Bench::new().await;
     let mut alone = connect(&bench.redis, Durability::Replicas(1)).await;
-    let Ok(Reply::Look(look)) = alone.ask(&Ask::Look { at: None }, NOW).await else {
+    let Ok(Reply::Look(look)) = alone.ask(&Ask::Look { at: None }, NOW, |_| {}).await else {
         panic!("no look");
     };
     let open = Ask::Open {
         epoch: 1,
         server: look.server,
     };
-    alone.ask(&open, NOW).await.expect("opened");
+    alone.ask(&open, NOW, |_| {}).await.expect("opened");
     let write = Ask::Write {
         epoch: 1,
         records: vec![record(1)],
         is_awaited: false,
     };
-    let Ok(Reply::Written { is_durable, .. }) = alone.ask(&write, NOW).await else {
+    let Ok(Reply::Written { is_durable, .. }) = alone.ask(&write, NOW, |_| {}).await else {
         panic!("not written");
     };
     assert!(!is_durable);
