@@ -7,8 +7,10 @@ use jotd::clock;
 use jotd::engine::MissingKey;
 use jotd::issuer::SigningKey;
 use jotd::upstream::{Endpoint, Remote};
-use jwks_server::world::{World, remote, set_of};
+use jwks_server::world::{World, mint, quiet_remote, remote, set_of};
 use jwks_server::{Answer, Asked, Server, jwks, signing_key};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -290,4 +292,97 @@ fn discovery_that_points_to_plain_http_is_not_followed() {
     });
     world.until_outcome("invalid");
     assert_eq!(world.kids(), None);
+}
+
+/// RFC 8414, where there is nothing by OpenID Connect.
+#[test]
+fn an_oauth_server_is_discovered_too() {
+    let key = signing_key("k1");
+    let server = Server::start(move |asked| match &*asked.path {
+        "/.well-known/oauth-authorization-server/tenant" => {
+            let host = asked.header("host").expect("HTTP/1.1 names the host");
+            Answer::ok(format!(
+                "{{\"issuer\":\"https://{host}/tenant\",\"jwks_uri\":\"https://{host}/jwks.json\"}}"
+            ))
+        }
+        "/jwks.json" => set_of(&key),
+        _ => Answer::new("404 Not Found", ""),
+    });
+    let issuer = server.uri("/tenant").to_string();
+    let world = World::new(Remote {
+        endpoint: Endpoint::Discovery {
+            issuer: issuer.into(),
+            document: server.uri("/tenant/.well-known/openid-configuration"),
+        },
+        ..remote(&server)
+    });
+    world.until_kids(&["k1"]);
+}
+
+#[test]
+fn a_look_for_a_missing_key_goes_past_caches_and_others_do_not() {
+    let (first, second) = (signing_key("k1"), signing_key("k2"));
+    let both = jwks(&[&first, &second]);
+    let server = Server::start(move |asked| match asked.header("cache-control") {
+        None => set_of(&first),
+        Some(asks) => {
+            assert_eq!(asks, "no-cache");
+            Answer::ok(both.clone())
+        }
+    });
+    let world = World::new(quiet_remote(&server));
+    world.until_kids(&["k1"]);
+    let _ = world.verdict(&mint(&signing_key("k2"), 1));
+    world.until_kids(&["k1", "k2"]);
+}
+
+/// A proxy that opens tunnels, and counts them.
+fn proxy(tunnels: Arc<AtomicUsize>) -> http::Uri {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut near, tunnels) = (stream.expect("accepted"), tunnels.clone());
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") {
+                    near.read_exact(&mut byte).expect("a whole head");
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).expect("text");
+                let target = head.strip_prefix("CONNECT localhost:").expect("a tunnel");
+                let port = target.split(' ').next().expect("a port");
+                let port: u16 = port.parse().expect("a number");
+                let mut far = TcpStream::connect(("127.0.0.1", port)).expect("the server");
+                tunnels.fetch_add(1, Ordering::Relaxed);
+                near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    .expect("sent");
+                let (mut back_from, mut back_to) = (
+                    far.try_clone().expect("one"),
+                    near.try_clone().expect("two"),
+                );
+                std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
+                // However it ends is the two ends' business.
+                let _ = std::io::copy(&mut near, &mut far);
+            });
+        }
+    });
+    format!("http://{address}").parse().expect("a URL")
+}
+
+#[test]
+fn a_proxy_is_used_for_every_fetch_and_sees_no_plain_text() {
+    let key = signing_key("k1");
+    let server = Server::start(move |_| set_of(&key));
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let world = World::new(Remote {
+        proxy: Some(proxy(tunnels.clone())),
+        // The proxy's own address is nobody's business; the server's, it resolves.
+        allow_private_address: false,
+        ..remote(&server)
+    });
+    world.until_kids(&["k1"]);
+    assert!(tunnels.load(Ordering::Relaxed) >= 1);
+    assert!(server.connections() <= tunnels.load(Ordering::Relaxed));
 }

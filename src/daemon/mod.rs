@@ -219,6 +219,7 @@ impl Daemon {
         let served = Admin {
             readiness: readiness.clone(),
             reload: control::reload_of(reloader.clone()),
+            keys: Some(control::keys_of(&upstream)),
             revocation: revocation.as_ref().map(Revocation::served),
             hosts: config.listen.admin_hosts.as_slice().into(),
         };

@@ -40,7 +40,7 @@ use ledger::Alarm;
 use looking::Looking;
 use publish::{Lease, Publisher};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -126,7 +126,8 @@ struct Running {
 #[derive(Clone)]
 pub struct Seeker {
     looks: Arc<ArcSwap<HashMap<Arc<str>, Arc<Looking>>>>,
-    publisher: Arc<Publisher>,
+    /// The engine has a seeker, and the publisher the engine: none may keep the other alive.
+    publisher: Weak<Publisher>,
 }
 
 impl Seeker {
@@ -139,8 +140,8 @@ impl Seeker {
             return Sought::Absent;
         };
         let (sought, is_surge) = looking.seek(key);
-        if is_surge {
-            self.publisher.note(key.issuer, Alarm::UnknownKidSurge);
+        if is_surge && let Some(publisher) = self.publisher.upgrade() {
+            publisher.note(key.issuer, Alarm::UnknownKidSurge);
         }
         sought
     }
@@ -161,7 +162,7 @@ impl Upstream {
         let upstream = Self {
             seeker: Seeker {
                 looks: Arc::default(),
-                publisher: Arc::clone(&publisher),
+                publisher: Arc::downgrade(&publisher),
             },
             publisher,
             runtime,
