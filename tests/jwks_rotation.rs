@@ -160,7 +160,8 @@ fn a_flood_of_invented_kids_takes_the_buckets_fetches_and_hides_no_rotation() {
     for number in 0..20_000 {
         let header = format!(r#"{{"alg":"ES256","kid":"x{number}"}}"#);
         let header = jotd::encoding::base64url::encode_string(header.as_bytes());
-        pending.push(world.ask(vec![Bytes::from(format!("{header}.{rest}"))]));
+        let token = Bytes::from(format!("{header}.{rest}"));
+        pending.push(world.ask_as("flood", vec![token]));
         if number == 10_000 {
             issuer.publish(&[&old, &new]);
         }

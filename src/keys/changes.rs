@@ -67,14 +67,28 @@ impl KeySet {
 mod tests {
     use super::*;
     use crate::crypto::Scheme;
-    use crate::issuer::SigningKey;
-    use crate::jose::{Algorithm, JwkSet};
+    use crate::jose::JwkSet;
     use crate::keys::Owner;
 
-    fn key(kid: &str) -> String {
-        let key = SigningKey::generate(Algorithm::Es256, None).expect("a key");
-        let key = key.with_kid(Some(kid)).expect("a good kid");
-        key.public_jwk().expect("it has a public half")
+    /// Points of RFC 7517 §A.1, RFC 7515 §A.3 and RFC 7518 §C.
+    const POINTS: [(&str, &str); 3] = [
+        (
+            "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        ),
+        (
+            "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        ),
+        (
+            "gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0",
+            "SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps",
+        ),
+    ];
+
+    fn key(kid: &str, point: usize) -> String {
+        let (x, y) = POINTS[point];
+        format!(r#"{{"kty":"EC","crv":"P-256","kid":"{kid}","x":"{x}","y":"{y}"}}"#)
     }
 
     fn set(keys: &[&String]) -> KeySet {
@@ -90,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_rotation_keeps_what_is_known_of_the_keys_that_stay() {
-        let (a, b, c) = (key("a"), key("b"), key("c"));
+        let (a, b, c) = (key("a", 0), key("b", 1), key("c", 2));
         let old = set(&[&a, &b]);
         old.slots()[1].usage.note(99);
         let mut new = set(&[&b, &c]);
@@ -109,7 +123,7 @@ mod tests {
 
     #[test]
     fn another_key_under_the_same_kid_is_noticed() {
-        let (a, other) = (key("a"), key("a"));
+        let (a, other) = (key("a", 0), key("a", 1));
         let mut new = set(&[&other]);
         let changes = new.follow(&set(&[&a]));
         assert_eq!((changes.added, changes.reused), (vec![0], vec![0]));
@@ -118,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_same_set_is_the_same_and_any_other_is_not() {
-        let (a, b) = (key("a"), key("b"));
+        let (a, b) = (key("a", 0), key("b", 1));
         assert!(set(&[&a, &b]).is_same(&set(&[&a, &b])));
         assert!(!set(&[&a, &b]).is_same(&set(&[&b, &a])));
         assert!(!set(&[&a, &b]).is_same(&set(&[&a])));

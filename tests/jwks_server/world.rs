@@ -110,9 +110,14 @@ impl World {
 
     /// Asks, and gives what will be the answer.
     pub(crate) fn ask(&self, tokens: Vec<Bytes>) -> mpsc::Receiver<Vec<Verdict>> {
+        self.ask_as("tester", tokens)
+    }
+
+    /// The same, as somebody else.
+    pub(crate) fn ask_as(&self, peer: &str, tokens: Vec<Bytes>) -> mpsc::Receiver<Vec<Verdict>> {
         let (sender, answer) = mpsc::channel();
         let call = Call {
-            peer: self.engine.peer("tester", None),
+            peer: self.engine.peer(peer, None),
             tokens,
             policy: PolicyId::DEFAULT,
             want: Want::Verdict,
