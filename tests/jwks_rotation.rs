@@ -196,6 +196,7 @@ fn a_flood_of_invented_kids_takes_the_buckets_fetches_and_hides_no_rotation() {
     assert_eq!(world.engine.parked(), 0);
 }
 
+/// Checks V-44.
 #[test]
 fn keys_that_nobody_confirms_are_given_up_in_the_end_and_taken_up_again() {
     let key = signing_key("k1");
@@ -253,7 +254,7 @@ fn a_host_starts_with_the_keys_that_it_kept_while_the_issuer_is_down() {
     assert_eq!(world.kids(), None);
 }
 
-/// F36, G11: what was removed is refused with the next question, whatever was cached.
+/// Checks V-44. F36, G11: what was removed is refused with the next question, whatever was cached.
 #[test]
 fn a_removed_key_ends_what_was_cached() {
     let (first, second) = (signing_key("k1"), signing_key("k2"));

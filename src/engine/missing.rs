@@ -15,7 +15,7 @@ use crate::cache::Digest;
 use crate::clock::{self, Now};
 use crate::metrics::IssuerLabels;
 use crate::verdict::{Cause, Unavailable, Verdict};
-use crate::verify::{self, Answer};
+use crate::verify::{self, Answer, IssuerKeys, Records};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +67,8 @@ pub(super) fn settle(
     now: Now,
     again: &mut Vec<(Digest, Ticket)>,
 ) {
-    let Some(issuer) = flight.records().issuer(issuer) else {
+    let number = issuer;
+    let Some(issuer) = flight.records().issuer(number) else {
         return land(shared, flight, answer, now);
     };
     let issuer = Arc::clone(&issuer.name);
@@ -94,7 +95,8 @@ pub(super) fn settle(
     };
     // After it: the keys of the look that the answer rests on are among these.
     let current = shared.records.load_full();
-    if !Arc::ptr_eq(&current, flight.records()) && flight.first.looks_left() > 0 {
+    let is_stale = !has_same_keys(&current, flight.records(), number);
+    if is_stale && flight.first.looks_left() > 0 {
         let digest = flight.digest;
         return again.extend(flight.into_tickets().map(|mut ticket| {
             ticket.renew(Arc::clone(&current));
@@ -102,6 +104,14 @@ pub(super) fn settle(
         }));
     }
     match sought {
+        // What was looked for is not what was looked at.
+        Sought::Absent if is_stale => {
+            let answer = Answer {
+                verdict: Unavailable::KEYS_REFRESHING.into(),
+                ..answer
+            };
+            land(shared, flight, answer, now);
+        }
         Sought::Absent => land(shared, flight, answer, now),
         Sought::Soon { until, retry_at } if flight.first.looks_left() > 0 => {
             park(shared, flight, &issuer, (until, retry_at), wakes, again);
@@ -114,6 +124,22 @@ pub(super) fn settle(
             land(shared, flight, answer, now);
         }
     }
+}
+
+/// Whether the issuer with this number has the same keys in two snapshots. Others' keys change all the time.
+fn has_same_keys(current: &Arc<Records>, old: &Arc<Records>, number: u32) -> bool {
+    if Arc::ptr_eq(current, old) {
+        return true;
+    }
+    let (Some(new), Some(old)) = (current.issuer(number), old.issuer(number)) else {
+        return false;
+    };
+    new.name == old.name
+        && match (&new.keys, &old.keys) {
+            (IssuerKeys::Known(new), IssuerKeys::Known(old)) => Arc::ptr_eq(new, old),
+            (IssuerKeys::Awaited, IssuerKeys::Awaited) => true,
+            _ => false,
+        }
 }
 
 fn park(

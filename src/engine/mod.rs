@@ -124,8 +124,8 @@ pub struct Call {
     pub min_revision: u64,
 }
 
-/// Takes the verdicts of one call, in the order of its tokens. Called at most once, on a worker's thread,
-/// which has other callers to serve: it must not block.
+/// Takes the verdicts of one call, in the order of its tokens. Called at most once, on a worker's thread or another of
+/// ours, which has other callers to serve: it must not block.
 pub type Reply = Box<dyn FnOnce(Vec<Verdict>) + Send>;
 
 /// The running engine. Clones are handles to the same one; when the last is dropped, the workers finish

@@ -1,5 +1,6 @@
 //! The engine as its callers see it: every call answered once and rightly, whatever goes wrong meanwhile.
 
+mod parking;
 mod replay;
 
 use super::*;

@@ -69,8 +69,10 @@ impl Follower {
         };
         let mut is_sought = false;
         loop {
+            let turn = self.publisher.take_fetch().await;
             let began = self.looking.begin(is_sought);
             let found = self.look(&mut state, is_sought, began).await;
+            drop(turn);
             self.publisher
                 .count_outcome(&self.feed.owner.issuer, found.outcome);
             let how = match found.outcome {
@@ -243,6 +245,8 @@ impl Follower {
         match written {
             Ok(()) => state.kept_at = Some(now),
             Err(error) => {
+                // Only a whole set can be kept, so that the next one is to be sent whole.
+                state.fetcher.forget();
                 let issuer = &*self.feed.owner.issuer;
                 tracing::warn!(issuer, %error, "the keys are not kept on disk");
             }

@@ -5,16 +5,20 @@
 use super::ledger::{Alarm, Ledgers};
 use crate::engine::Engine;
 use crate::keys::KeySet;
+use crate::limits::FETCHES_MAX;
 use crate::metrics::{FetchLabels, IssuerLabels, Metrics};
 use crate::verify::{IssuerKeys, Records};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Swaps the engine's records, one change at a time.
 pub(super) struct Publisher {
     engine: Engine,
     pub(super) metrics: Arc<Metrics>,
     ledgers: Ledgers,
+    /// Ten thousand issuers are not to be connected to at once.
+    fetches: Semaphore,
     turn: Mutex<()>,
 }
 
@@ -35,6 +39,7 @@ impl Publisher {
         Self {
             engine,
             ledgers: Ledgers::new(Arc::clone(&metrics)),
+            fetches: Semaphore::new(FETCHES_MAX),
             metrics,
             turn: Mutex::new(()),
         }
@@ -50,6 +55,12 @@ impl Publisher {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Waits for its turn to fetch.
+    pub(super) async fn take_fetch(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.fetches.acquire().await.ok()
     }
 
     pub(super) fn ledgers(&self) -> &Ledgers {

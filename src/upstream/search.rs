@@ -94,7 +94,7 @@ impl Search {
         };
         let until = asked_at + self.patience;
         // The first of two looks may bring the key already.
-        if looking.is_some() || retry_at <= until {
+        if until > now && (looking.is_some() || retry_at <= until) {
             Sought::Soon { until, retry_at }
         } else {
             Sought::Later { retry_at }

@@ -114,7 +114,7 @@ pub fn estimate_cost_ns(token: &[u8], token_bytes_max: usize) -> Result<u64, Ref
 pub fn key_id(token: &[u8]) -> Option<std::sync::Arc<str>> {
     let jws = CompactJws::parse(token, token.len()).ok()?;
     let header = header_memo::parse(jws.header_segment()).ok()?;
-    header.kid.as_deref().map(Into::into)
+    header.kid.clone()
 }
 
 /// The one place where a fault of a token's form becomes a refusal.
