@@ -73,12 +73,13 @@ impl Search {
     /// What can be said to a token that came at `asked_at` to an issuer whose keys are awaited: whichever look brings
     /// them will do.
     pub(super) fn await_keys(&mut self, asked_at: Duration, now: Duration) -> Sought {
+        let until = asked_at + self.patience;
         match self.looking_since {
-            Some(began) => Sought::Soon {
-                until: asked_at + self.patience,
+            Some(began) if until > now => Sought::Soon {
+                until,
                 retry_at: (began + self.took).max(now),
             },
-            None => self.expect(asked_at, now),
+            _ => self.expect(asked_at, now),
         }
     }
 
