@@ -6,16 +6,18 @@
 //! never said of a key that may have been published a moment ago.
 #![forbid(unsafe_code)]
 
+use super::ask::pick_worker;
 use super::call::Ticket;
 use super::flights::Flight;
 use super::parking::{NotParked, Parked};
 use super::shared::Shared;
-use super::worker::land;
+use super::worker::{Mail, land};
 use crate::cache::Digest;
 use crate::clock::{self, Now};
 use crate::metrics::IssuerLabels;
 use crate::verdict::{Cause, Unavailable, Verdict};
 use crate::verify::{self, Answer, IssuerKeys, Records};
+use crossbeam_channel::Sender;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,6 +166,40 @@ fn park(
                 again.push((digest, parked.ticket));
             }
             _ => parked.run_out(clock::since_boot()),
+        }
+    }
+}
+
+/// Calls back those of an issuer's tokens that wait and `concerned` says, to be verified under the records of now.
+pub(super) fn call_back(
+    shared: &Shared,
+    mailboxes: &[Sender<Mail>],
+    issuer: &str,
+    concerned: impl Fn(&Ticket) -> bool,
+) {
+    let woken = shared.parking.wake(issuer, concerned);
+    if woken.is_empty() {
+        return;
+    }
+    let records = shared.records.load_full();
+    let mut parcels: Vec<Vec<(Digest, Ticket)>> = Vec::new();
+    parcels.resize_with(mailboxes.len(), Vec::new);
+    for Parked {
+        digest, mut ticket, ..
+    } in woken
+    {
+        // One that finds no room says `overloaded`, as it would have when it came.
+        if ticket.step_in() {
+            ticket.renew(Arc::clone(&records));
+            parcels[pick_worker(&digest, mailboxes.len())].push((digest, ticket));
+        } else {
+            shared.shed.queue.inc();
+        }
+    }
+    for (mailbox, parcel) in mailboxes.iter().zip(parcels) {
+        let tokens = parcel.len() as u64;
+        if tokens > 0 && mailbox.try_send(Mail::Parcel(parcel)).is_err() {
+            shared.shed.queue.inc_by(tokens);
         }
     }
 }

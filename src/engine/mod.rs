@@ -47,7 +47,6 @@ use crate::verify::{Outlook, PolicyId, Records, Want};
 use budget::Budget;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use parking::Parked;
 use prometheus_client::metrics::counter::Counter;
 use schedule::BatchLimits;
 use shared::{Fault, Shared};
@@ -293,34 +292,9 @@ impl Engine {
         let Inner {
             shared, mailboxes, ..
         } = &*self.0;
-        let woken = shared
-            .parking
-            .wake(issuer, |ticket| is_changed || ticket.arrived() < began);
-        if woken.is_empty() {
-            return;
-        }
-        let records = shared.records.load_full();
-        let mut parcels: Vec<Vec<_>> = Vec::new();
-        parcels.resize_with(mailboxes.len(), Vec::new);
-        for Parked {
-            digest, mut ticket, ..
-        } in woken
-        {
-            // One that finds no room says `overloaded`, as it would have when it came.
-            if ticket.step_in() {
-                ticket.renew(Arc::clone(&records));
-                let worker = ask::pick_worker(&digest, mailboxes.len());
-                parcels[worker].push((digest, ticket));
-            } else {
-                shared.shed.queue.inc();
-            }
-        }
-        for (mailbox, parcel) in mailboxes.iter().zip(parcels) {
-            let tokens = parcel.len() as u64;
-            if tokens > 0 && mailbox.try_send(Mail::Parcel(parcel)).is_err() {
-                shared.shed.queue.inc_by(tokens);
-            }
-        }
+        missing::call_back(shared, mailboxes, issuer, |ticket| {
+            is_changed || ticket.arrived() < began
+        });
     }
 
     /// Number of tokens that wait for their issuer's keys.

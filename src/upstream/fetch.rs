@@ -3,20 +3,21 @@
 #![forbid(unsafe_code)]
 
 use super::client::{HttpClient, Trust, client};
+use super::freshness::{fresh_for, server_time};
 use super::source::{Endpoint, Remote};
 use super::uri::check_uri;
 use crate::jose::JwkSet;
 use crate::limits::JWKS_BYTES_MAX;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, DATE, ETAG, HeaderMap,
-    HeaderValue, IF_NONE_MATCH, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH,
+    LOCATION, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use std::error::Error;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Fetches one issuer's JWK Set, and remembers the entity tag of the last.
 pub(super) struct Fetcher {
@@ -334,52 +335,6 @@ fn oauth_document(openid: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// How long the answer stays good from now on: what it was given, less what it has spent in caches
-/// (RFC 9111 §4.2).
-fn fresh_for(headers: &HeaderMap) -> Option<Duration> {
-    max_age(headers).map(|max_age| max_age.saturating_sub(age(headers)))
-}
-
-/// What time it is at the server, as far as its answer says, in seconds since the epoch.
-fn server_time(headers: &HeaderMap) -> Option<i64> {
-    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
-    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
-    // One that was cached is as much older as it says.
-    i64::try_from((since_epoch + age(headers)).as_secs()).ok()
-}
-
-/// `Age` (RFC 9111 §5.1): how long the answer has lain in caches.
-fn age(headers: &HeaderMap) -> Duration {
-    let seconds = headers
-        .get(AGE)
-        .and_then(|age| age.to_str().ok()?.parse().ok());
-    // RFC 9111 §1.2.2: what is larger than anybody counts means as much as 2^31.
-    Duration::from_secs(seconds.unwrap_or(0_u64).min(1 << 31))
-}
-
-/// `max-age` of `Cache-Control` (RFC 9111 §5.2.2.1); nothing for what is not to be reused unasked (§5.2.2.4, §5.2.2.5).
-fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .find_map(|directive| {
-            let directive = directive.trim();
-            let forbids = ["no-cache", "no-store"];
-            if forbids
-                .iter()
-                .any(|word| directive.eq_ignore_ascii_case(word))
-            {
-                return Some(Duration::ZERO);
-            }
-            let (name, value) = directive.split_once('=')?;
-            let seconds = value.trim_matches('"').parse().ok()?;
-            name.eq_ignore_ascii_case("max-age")
-                .then(|| Duration::from_secs(seconds))
-        })
-}
-
 /// An error with its causes, each of which says more than the one before.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -395,39 +350,6 @@ pub(super) fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn max_age_is_found_among_other_directives() {
-        let max_age_of = |value| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
-            max_age(&headers).map(|age| age.as_secs())
-        };
-        assert_eq!(max_age_of("public, Max-Age=60"), Some(60));
-        assert_eq!(max_age_of("s-maxage=60"), None);
-        assert_eq!(max_age_of("max-age=never"), None);
-        assert_eq!(max_age_of("No-Store"), Some(0));
-        assert_eq!(max_age_of("private"), None);
-    }
-
-    #[test]
-    fn what_lay_in_caches_is_fresh_for_less_and_its_clock_has_gone_on() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
-        headers.insert(
-            DATE,
-            HeaderValue::from_static("Tue, 14 Nov 2023 22:13:20 GMT"),
-        );
-        assert_eq!(fresh_for(&headers), Some(Duration::from_secs(300)));
-        assert_eq!(server_time(&headers), Some(1_700_000_000));
-        headers.insert(AGE, HeaderValue::from_static("120"));
-        assert_eq!(fresh_for(&headers), Some(Duration::from_secs(180)));
-        assert_eq!(server_time(&headers), Some(1_700_000_120));
-        headers.insert(AGE, HeaderValue::from_static("400"));
-        assert_eq!(fresh_for(&headers), Some(Duration::ZERO));
-        headers.insert(DATE, HeaderValue::from_static("yesterday"));
-        assert_eq!(server_time(&headers), None);
-    }
 
     #[test]
     fn the_oauth_document_stands_between_host_and_path() {

@@ -7,6 +7,7 @@ mod client;
 mod feed;
 mod fetch;
 mod follow;
+mod freshness;
 mod kept;
 mod ledger;
 mod looking;
