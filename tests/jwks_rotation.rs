@@ -5,54 +5,14 @@
 mod jwks_server;
 
 use bytes::Bytes;
-use jotd::issuer::SigningKey;
 use jotd::upstream::Remote;
 use jotd::verdict::{Cause, Reason, Verdict};
+use jwks_server::issuer::Issuer;
 use jwks_server::world::{PATIENCE, World, eventually, mint, quiet_remote, remote};
-use jwks_server::{Answer, Server, jwks, signing_key};
+use jwks_server::{Answer, signing_key};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// A server whose set the test changes, and which counts how often it was asked.
-struct Issuer {
-    server: Server,
-    set: Arc<Mutex<Answers>>,
-    asked: Arc<AtomicUsize>,
-}
-
-type Answers = Box<dyn FnMut() -> Answer + Send>;
-
-impl Issuer {
-    fn new(answers: impl FnMut() -> Answer + Send + 'static) -> Self {
-        let set: Arc<Mutex<Answers>> = Arc::new(Mutex::new(Box::new(answers)));
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (answers, counted) = (set.clone(), asked.clone());
-        let server = Server::start(move |_| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            (answers.lock().expect("no panic"))()
-        });
-        Self { server, set, asked }
-    }
-
-    fn of(keys: &[&SigningKey]) -> Self {
-        let set = jwks(keys);
-        Self::new(move || Answer::ok(set.clone()))
-    }
-
-    fn publish(&self, keys: &[&SigningKey]) {
-        let set = jwks(keys);
-        self.answer(move || Answer::ok(set.clone()));
-    }
-
-    fn answer(&self, answers: impl FnMut() -> Answer + Send + 'static) {
-        *self.set.lock().expect("no panic") = Box::new(answers);
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
 
 fn refreshing(verdict: &Verdict) -> Option<u32> {
     match verdict {
