@@ -73,6 +73,19 @@ pub const BATCH_TOKENS_DEFAULT: usize = 128;
 /// Work a worker takes on before yielding to other peers, in nanoseconds of estimated cost.
 pub const BATCH_COST_NS_MAX: u64 = 200_000;
 
+/// Most tokens that wait for their issuers' keys to be looked at.
+pub const PARKED_TOKENS_MAX: usize = 4_096;
+
+/// Most of them of one issuer, and most of one peer: one in a flood must leave the others their places.
+pub const PARKED_PART_MAX: usize = PARKED_TOKENS_MAX / 4;
+
+/// Most key ids that an issuer is known not to have: a few kilobytes for each of ten thousand issuers, while a flood of
+/// invented ones is forgotten.
+pub const ABSENT_KEYS_MAX: usize = 256;
+
+/// Most key sets that are fetched at the same time, of all issuers.
+pub const FETCHES_MAX: usize = 256;
+
 /// Most trusted issuers in one configuration.
 pub const ISSUERS_MAX: usize = 65_536;
 

@@ -62,6 +62,12 @@ pub struct Metrics {
     pub jwks_last_success_timestamp_seconds: Family<IssuerLabels, Gauge>,
     /// Tokens whose `kid` their issuer does not have.
     pub jwks_unknown_kid: Family<IssuerLabels, Counter>,
+    /// What threatens an outage, or worse, by what it is.
+    pub jwks_alarms: Family<AlarmLabels, Counter>,
+    /// How far an issuer's clock is ahead of ours, in seconds.
+    pub jwks_clock_skew_seconds: Family<IssuerLabels, Gauge>,
+    /// Tokens that wait for their issuer's keys to be looked at.
+    pub tokens_parked: Gauge,
     /// Keys that have a table for the batch kernels.
     pub key_tables: Gauge,
     /// Memory that the tables take, in bytes.
@@ -211,6 +217,15 @@ pub struct StateLabels {
     pub state: &'static str,
 }
 
+/// Labels of what threatens an issuer's tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AlarmLabels {
+    /// The issuer's configured name.
+    pub issuer: std::sync::Arc<str>,
+    /// `kid_reused`, `withdrawn_in_use`, `unusable_keys`, `unknown_kid_surge`, `clock_skew`, `trust_ran_out`.
+    pub alarm: &'static str,
+}
+
 /// Labels of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct FetchLabels {
@@ -269,6 +284,12 @@ impl Metrics {
                 "When an issuer's keys were last read well",
             ),
             jwks_unknown_kid: new.family("jwks_unknown_kid", "Tokens with a kid unknown here"),
+            jwks_alarms: new.family("jwks_alarms", "What threatens an issuer's tokens"),
+            jwks_clock_skew_seconds: new.family(
+                "jwks_clock_skew_seconds",
+                "How far an issuer's clock is ahead of ours",
+            ),
+            tokens_parked: new.gauge("tokens_parked", "Tokens that wait for their issuer's keys"),
             key_tables: new.gauge("key_tables", "Keys with a table for the batch kernels"),
             key_table_bytes: new.gauge("key_table_bytes", "Memory of the keys' tables"),
             key_tables_built: new.counter("key_tables_built", "Tables built"),

@@ -8,7 +8,8 @@ use super::raw;
 use super::section::At;
 use super::setting::{FilePath, List, Name, Text};
 use super::{
-    Config, Listen, Log, Socket, Threads, Tls, check_issuer, check_peer, check_revocation,
+    Config, Listen, Log, Socket, Threads, Tls, check_fetch, check_issuer, check_peer,
+    check_revocation,
 };
 use crate::policy::Narrowing;
 use crate::transport::tls::Acceptor;
@@ -49,6 +50,7 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
         },
         peers: check_peer::peers(raw, &mut checker),
         revocation,
+        keys_state_dir: check_fetch::state_dir(raw, &checker),
         issuers,
         policies,
         warnings: Vec::new(),

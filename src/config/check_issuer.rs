@@ -6,7 +6,7 @@ use super::choice::{AnyOr, InlineJwks, ReplayWord, Types};
 use super::fault::{Place, shown};
 use super::section::At;
 use super::setting::{FilePath, List, Text};
-use super::{Issuer, raw};
+use super::{Issuer, check_fetch, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
@@ -122,6 +122,10 @@ fn one(
                 ca_file: raw.ca_file.as_ref().map(|path| checker.path(&path.value)),
                 allow_private_address: raw.allow_private_address.value,
                 allow_insecure_loopback: raw.allow_insecure_loopback.value,
+                proxy: raw
+                    .proxy
+                    .as_ref()
+                    .and_then(|at| check_fetch::proxy(&at.value.0)),
             },
             timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
         },
@@ -225,6 +229,9 @@ fn remote(endpoint: Endpoint, raw: &raw::Issuer, checker: &mut Checker<'_>) -> S
         endpoint,
         refresh: Duration::from_secs(raw.refresh_seconds.value.u64()),
         refetch_min: upstream::REFETCH_MIN,
+        key_wait: milliseconds(raw.key_wait_ms.value.u64()),
+        keys_max_age: check_fetch::keys_max_age(raw, checker),
+        proxy: check_fetch::checked_proxy(raw, checker),
         timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
         ca_file: raw.ca_file.as_ref().map(|path| checker.readable(path)),
         allow_redirect: raw.allow_redirect.value,

@@ -9,6 +9,7 @@
 
 mod check;
 mod check_feed;
+mod check_fetch;
 mod check_issuer;
 mod check_peer;
 mod check_revocation;
@@ -67,6 +68,8 @@ pub struct Config {
     pub log: Log,
     /// How tokens are revoked, where they can be.
     pub revocation: Option<Revocation>,
+    /// Folder where fetched key sets are kept.
+    pub keys_state_dir: Option<PathBuf>,
     /// Whose tokens are trusted.
     pub issuers: Vec<Issuer>,
     /// Named request policies.

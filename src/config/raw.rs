@@ -17,6 +17,10 @@ use crate::limits::{
 };
 use crate::replay::TENANT_USES_DEFAULT;
 use crate::revocation::TENANT_RECORDS_DEFAULT;
+use crate::upstream::{
+    FETCH_TIMEOUT_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEYS_MAX_AGE_SECONDS_DEFAULT,
+    REFRESH_SECONDS_DEFAULT,
+};
 
 /// What the keys of logs begin with.
 const PREFIX_DEFAULT: &str = "rev:{jotd}";
@@ -43,6 +47,8 @@ section! {
         section log: Log;
         /// Revoking tokens before they expire.
         section revocation: Revocation;
+        /// What is kept of keys that were fetched.
+        section keys: Keys;
         /// A trusted issuer.
         sections issuer: Issuer;
         /// A named set of further demands that a caller may ask for. It narrows, and never widens.
@@ -331,9 +337,9 @@ section! {
         /// Longest compact token of this issuer, in bytes. Unset: as in [limits].
         optional token_bytes_max: Count<256, { TOKEN_BYTES_MAX as i64 }>;
         /// How often a JWK Set is fetched again, in seconds, where the answer does not ask for sooner.
-        default refresh_seconds: Count<30, DAY_SECONDS> = 300;
+        default refresh_seconds: Count<30, DAY_SECONDS> = REFRESH_SECONDS_DEFAULT as i64;
         /// Time for a whole fetch, in milliseconds.
-        default fetch_timeout_ms: Count<100, 60_000> = 5_000;
+        default fetch_timeout_ms: Count<100, 60_000> = FETCH_TIMEOUT_MS_DEFAULT as i64;
         /// Certificates of authorities, in PEM, to trust for fetches instead of the system's.
         optional ca_file: FilePath;
         /// Lets a fetch follow one redirect, if it stays at the same origin.
@@ -342,6 +348,24 @@ section! {
         default allow_private_address: bool = false;
         /// Lets the URL be http:// when its host is loopback, for development.
         default allow_insecure_loopback: bool = false;
+        /// How long fetched keys are trusted, in seconds, that the issuer has not confirmed since: it may be down for
+        /// that long, and a key that it withdrew is trusted no longer by a host that cannot reach it.
+        default keys_max_age_seconds: Count<60, { 30 * DAY_SECONDS }> = KEYS_MAX_AGE_SECONDS_DEFAULT as i64;
+        /// How long a token waits for a fetch, in milliseconds, when its issuer's keys lack the one that it names. 0
+        /// answers `keys_refreshing` at once.
+        default key_wait_ms: Count<0, 5_000> = KEY_WAIT_MS_DEFAULT as i64;
+        /// An HTTP proxy for fetches, like "http://proxy.example:3128". It resolves the host's name, so that it is the
+        /// one to keep private addresses out.
+        optional proxy: Text;
+    }
+}
+
+section! {
+    /// What is kept of keys that were fetched.
+    struct Keys {
+        /// Folder where fetched key sets are kept, so that a start does not need their issuers. Unset: the folder
+        /// `keys` in the state_dir of [revocation], if there is one.
+        optional state_dir: FilePath;
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::{self, Config};
 use crate::keys::Owner;
 use crate::revocation::status::StatusLists;
 use crate::transport::tls::Acceptor;
-use crate::upstream::{Feed, KeysAtHand, StatusSources};
+use crate::upstream::{Feed, KeptSets, KeysAtHand, StatusSources};
 use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
 use std::sync::Arc;
 
@@ -32,6 +32,19 @@ pub(super) fn feeds(config: &Config) -> Vec<Feed> {
         source: issuer.source.clone(),
     };
     config.issuers.iter().map(feed).collect()
+}
+
+/// Where fetched key sets are kept. Without them a start needs its issuers, which is no reason not to start.
+pub(super) fn kept_sets(config: &Config) -> Option<Arc<KeptSets>> {
+    let path = config.keys_state_dir.as_deref()?;
+    match KeptSets::open(path) {
+        Ok(kept) => Some(Arc::new(kept)),
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "fetched keys are not kept on disk");
+            None
+        }
+    }
 }
 
 /// How issuers' status lists are fetched.

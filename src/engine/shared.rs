@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::budget::Budget;
+use super::missing::{MissingKey, Sought};
+use super::parking::Parking;
 use super::peer::Peers;
 use super::{Options, PEER_QUEUE_PART};
 use crate::cache::{Cache, Digest};
@@ -18,8 +20,8 @@ use std::sync::{Arc, OnceLock};
 /// Goes wrong, if it likes, while a batch with these tokens is verified. For tests of the healing.
 pub(super) type Fault = Box<dyn Fn(&[Question<'_>]) + Send + Sync>;
 
-/// Told the name of an issuer whose keys lack a `kid`.
-type MissingKeyHook = Box<dyn Fn(&Arc<str>) + Send + Sync>;
+/// Asked about keys that issuers' sets lack.
+type MissingKeyHook = Box<dyn Fn(&MissingKey<'_>) -> Sought + Send + Sync>;
 
 /// What askers and workers share.
 pub(super) struct Shared {
@@ -38,6 +40,7 @@ pub(super) struct Shared {
     pub(super) peer_cost_ns_max: u64,
     pub(super) draining: AtomicBool,
     pub(super) missing_key: OnceLock<MissingKeyHook>,
+    pub(super) parking: Parking,
     pub(super) fault: Option<Fault>,
 }
 
@@ -86,6 +89,7 @@ impl Shared {
             peer_cost_ns_max: queue_cost_ns_max / PEER_QUEUE_PART,
             draining: AtomicBool::new(false),
             missing_key: OnceLock::new(),
+            parking: Parking::new(),
             fault,
         }
     }

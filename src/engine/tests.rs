@@ -1,5 +1,6 @@
 //! The engine as its callers see it: every call answered once and rightly, whatever goes wrong meanwhile.
 
+mod parking;
 mod replay;
 
 use super::*;
@@ -489,7 +490,14 @@ fn a_token_with_an_unknown_kid_makes_its_issuers_keys_be_looked_at() {
     let missing = Arc::new(Mutex::new(Vec::new()));
     let hook = {
         let missing = Arc::clone(&missing);
-        move |issuer: &Arc<str>| missing.lock().expect("one worker").push(issuer.to_string())
+        move |key: &MissingKey<'_>| {
+            assert_eq!((key.kid, key.is_awaited), (Some("k9"), false));
+            missing
+                .lock()
+                .expect("one worker")
+                .push(key.issuer.to_string());
+            Sought::Absent
+        }
     };
     assert!(engine.on_missing_key(hook));
     let stranger = hs256().with_kid(Some("k9")).expect("a short kid");

@@ -8,11 +8,11 @@
 use super::KERNEL_STACK_BYTES;
 use super::call::Ticket;
 use super::flights::{Flight, FlightKey, Flights};
+use super::missing;
 use super::schedule::{BatchLimits, Schedule};
 use super::shared::Shared;
 use crate::cache::Digest;
 use crate::clock::{self, Now};
-use crate::metrics::IssuerLabels;
 use crate::verdict::{Unavailable, Verdict};
 use crate::verify::{Answer, Question, Recalled, Records, Scratch, verify_batch};
 use core_affinity::CoreId;
@@ -215,10 +215,17 @@ impl<'w> Bench<'w> {
             };
             verify.all(&questions, &mut self.scratch, &mut self.answers);
         }
+        let mut again = Vec::new();
         for (flight, answer) in self.batch.drain(..).zip(self.answers.drain(..)) {
             remember(self.shared, &flight, &answer);
-            land(self.shared, flight, answer, now);
+            match answer.missing_key_of {
+                None => land(self.shared, flight, answer, now),
+                Some(issuer) => {
+                    missing::settle(self.shared, flight, answer, issuer, now, &mut again);
+                }
+            }
         }
+        self.accept(Mail::Parcel(again));
     }
 
     /// Another batch may have verified a token while it waited.
@@ -252,6 +259,8 @@ impl<'w> Bench<'w> {
         let queued_ns: u64 = self.shared.queues.iter().map(|queue| queue.used_ns()).sum();
         let queued = Duration::from_nanos(queued_ns).as_secs_f64();
         metrics.queue_cost_seconds.set(queued);
+        let parked = i64::try_from(self.shared.parking.len()).unwrap_or(i64::MAX);
+        metrics.tokens_parked.set(parked);
     }
 }
 
@@ -321,6 +330,7 @@ fn recall(shared: &Shared, flight: &mut Flight, now: Now) -> bool {
 /// Keeps what verification found out, under the generation that was loaded before it began.
 fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
     if let Some(remember) = answer.remember {
+        flight.records().note_use(&remember.entry);
         let evicted = shared
             .cache
             .insert(&flight.digest, remember.entry, remember.share);
@@ -328,21 +338,10 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
             shared.metrics.cache_evictions.inc();
         }
     }
-    if let Some(issuer) = answer.missing_key_of
-        && let Some(issuer) = flight.records().issuers().nth(issuer as usize)
-    {
-        let labels = IssuerLabels {
-            issuer: Arc::clone(&issuer.name),
-        };
-        shared.metrics.jwks_unknown_kid.get_or_create(&labels).inc();
-        if let Some(hook) = shared.missing_key.get() {
-            hook(&issuer.name);
-        }
-    }
 }
 
 /// Answers all who waited for a token.
-fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
+pub(super) fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
     let Flight { first, others, .. } = flight;
     if !others.is_empty() {
         shared.metrics.coalesced.inc_by(others.len() as u64);

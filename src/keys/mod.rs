@@ -2,6 +2,12 @@
 //! work.
 #![forbid(unsafe_code)]
 
+mod changes;
+mod usage;
+
+pub use changes::Changes;
+pub use usage::Usage;
+
 use crate::crypto::{Scheme, VerifyingKey};
 use crate::jose::{Algorithm, Jwk, JwkSet, KeyUse, Skipped};
 use crate::limits::KEY_CANDIDATES_MAX;
@@ -25,6 +31,10 @@ pub struct KeySlot {
     pub key: VerifyingKey,
     /// The key as a public JWK (RFC 7517 §4) to publish; `None` for a secret.
     pub public_jwk: Option<Box<str>>,
+    /// The thumbprint of its public material (RFC 7638); `None` for a secret, whose thumbprint tells guesses apart.
+    pub thumbprint: Option<Box<str>>,
+    /// How it is used; shared with the same key in the sets that follow.
+    pub usage: Arc<Usage>,
 }
 
 /// Whose keys these are, as verdicts will say it.
@@ -94,6 +104,11 @@ impl KeySet {
     #[must_use]
     pub fn slots(&self) -> &[KeySlot] {
         &self.slots
+    }
+
+    /// The same, to take over what is known of their use.
+    pub fn slots_mut(&mut self) -> &mut [KeySlot] {
+        &mut self.slots
     }
 
     /// The keys that may have signed a token with this `kid` and scheme.
@@ -180,6 +195,7 @@ fn pin_one(owner: &Owner, jwk: &Jwk, schemes: &[Scheme]) -> Result<KeySlot, Stri
         .verifying_key(scheme)
         .map_err(|error| error.to_string())?;
     let alg = jwk.alg.unwrap_or_else(|| Algorithm::of_scheme(scheme));
+    let public_jwk = jwk.to_public_json().map(String::into_boxed_str);
     Ok(KeySlot {
         signer: Arc::new(Signer {
             issuer: Arc::clone(&owner.issuer),
@@ -188,6 +204,8 @@ fn pin_one(owner: &Owner, jwk: &Jwk, schemes: &[Scheme]) -> Result<KeySlot, Stri
             kid: jwk.kid.clone(),
         }),
         key,
-        public_jwk: jwk.to_public_json().map(String::into_boxed_str),
+        thumbprint: public_jwk.is_some().then(|| jwk.thumbprint().into()),
+        public_jwk,
+        usage: Arc::default(),
     })
 }

@@ -18,6 +18,10 @@ use zeroize::Zeroizing;
 
 /// Where an issuer's keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each issuer, and most issuers are remote"
+)]
 pub enum Source {
     /// Fetched from the issuer, again and again.
     Remote(Remote),
@@ -34,10 +38,17 @@ pub struct Remote {
     pub endpoint: Endpoint,
     /// Time between fetches, where the answer does not ask for sooner.
     pub refresh: Duration,
-    /// Shortest time between two fetches, however many tokens name keys that we do not have.
+    /// Time between two fetches for the sake of missing keys, however many tokens name however many; a few may come
+    /// sooner after a rest.
     pub refetch_min: Duration,
+    /// How long a token whose key is missing may wait for a fetch.
+    pub key_wait: Duration,
+    /// How long keys are trusted that the issuer has not confirmed: after it they are awaited again.
+    pub keys_max_age: Duration,
     /// Time for one whole fetch.
     pub timeout: Duration,
+    /// An HTTP proxy to connect through, which then resolves the host's name.
+    pub proxy: Option<Uri>,
     /// Authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether one redirect within the same origin is followed.
@@ -48,8 +59,41 @@ pub struct Remote {
     pub allow_insecure_loopback: bool,
 }
 
-/// Default for [`Remote::refetch_min`]: an unknown `kid` costs an issuer one request each 10 s at most.
-pub const REFETCH_MIN: Duration = Duration::from_secs(10);
+impl Remote {
+    /// Fetches with the defaults of everything that can be set.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            refresh: Duration::from_secs(REFRESH_SECONDS_DEFAULT),
+            refetch_min: REFETCH_MIN,
+            key_wait: Duration::from_millis(KEY_WAIT_MS_DEFAULT),
+            keys_max_age: Duration::from_secs(KEYS_MAX_AGE_SECONDS_DEFAULT),
+            timeout: Duration::from_millis(FETCH_TIMEOUT_MS_DEFAULT),
+            proxy: None,
+            ca_file: None,
+            allow_redirect: false,
+            allow_private_address: false,
+            allow_insecure_loopback: false,
+        }
+    }
+}
+
+/// Default for [`Remote::refresh`], in seconds.
+pub const REFRESH_SECONDS_DEFAULT: u64 = 300;
+
+/// Default for [`Remote::timeout`], in milliseconds.
+pub const FETCH_TIMEOUT_MS_DEFAULT: u64 = 5_000;
+
+/// Default for [`Remote::refetch_min`]. A flood of invented key ids costs an issuer this much, and a rotation in the
+/// middle of it is seen after no more than this; one key that does not exist costs it a request each five seconds.
+pub const REFETCH_MIN: Duration = Duration::from_millis(1_500);
+
+/// Default for [`Remote::key_wait`], in milliseconds: longer than a fetch usually takes, shorter than a caller's patience.
+pub const KEY_WAIT_MS_DEFAULT: u64 = 500;
+
+/// Default for [`Remote::keys_max_age`], in seconds: an issuer may be down for a day before its tokens are.
+pub const KEYS_MAX_AGE_SECONDS_DEFAULT: u64 = 86_400;
 
 /// What to ask for a JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,6 +305,16 @@ fn read_bounded(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), FileFault> {
         return Err(FileFault::TooLarge);
     }
     Ok((bytes, metadata.permissions().mode() & 0o7777))
+}
+
+impl Endpoint {
+    /// What tells this endpoint from every other.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Self::Jwks(uri) => format!("jwks {uri}"),
+            Self::Discovery { issuer, document } => format!("discovery {issuer} {document}"),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -136,7 +136,10 @@ fn find<'s>(
         return Err(Answer::plain(Refusal::AlgNotAllowed { alg: alg.name() }));
     }
     let IssuerKeys::Known(keys) = &issuer.keys else {
-        return Err(Answer::plain(Unavailable::KEYS_REFRESHING));
+        return Err(Answer {
+            missing_key_of: Some(number),
+            ..Answer::plain(Unavailable::KEYS_REFRESHING)
+        });
     };
     let candidates = keys
         .candidates(read.header.kid.as_deref(), alg.scheme())

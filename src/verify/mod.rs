@@ -71,7 +71,7 @@ pub struct Answer {
     /// Present only for a token whose signature and static policy are fine; it may be revoked all the same.
     pub remember: Option<Remember>,
     /// The issuer, by its number in the records, whose keys should be looked at again: the token names a
-    /// `kid` that they do not have.
+    /// `kid` that they do not have, or they are awaited.
     pub missing_key_of: Option<u32>,
 }
 
@@ -106,6 +106,15 @@ pub fn estimate_cost_ns(token: &[u8], token_bytes_max: usize) -> Result<u64, Ref
     let signature_bytes = jws.signature_segment().len() * 3 / 4;
     let reading_ns = 500 + token.len() as u64;
     Ok(reading_ns + crate::crypto::estimated_cost_ns(header.alg.scheme(), signature_bytes))
+}
+
+/// The `kid` that a token's protected header names, if it is a signed token and names one. A look-up hint and no more:
+/// nothing about it has been verified.
+#[must_use]
+pub fn key_id(token: &[u8]) -> Option<std::sync::Arc<str>> {
+    let jws = CompactJws::parse(token, token.len()).ok()?;
+    let header = header_memo::parse(jws.header_segment()).ok()?;
+    header.kid.clone()
 }
 
 /// The one place where a fault of a token's form becomes a refusal.

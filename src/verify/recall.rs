@@ -21,6 +21,16 @@ pub enum Recalled {
 }
 
 impl Records {
+    /// Notes that a token was verified: its key's tokens live at least as long as it does.
+    pub fn note_use(&self, entry: &Entry) {
+        let issuer = self.entry(entry.issuer).map(|known| &known.issuer);
+        if let Some(IssuerKeys::Known(keys)) = issuer.map(|issuer| &issuer.keys)
+            && let Some(slot) = keys.slots().get(entry.key_slot as usize)
+        {
+            slot.usage.note(entry.expires_at);
+        }
+    }
+
     /// Turns a cache hit into a verdict, holding generation, `exp` and `nbf` against `now`, and the token against
     /// revocations. The claims are
     /// read again from the caller's own token, which has the very bytes that were verified: there is

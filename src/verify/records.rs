@@ -162,6 +162,16 @@ impl Records {
     /// theirs, and with it their cached verdicts. `None` where no issuer has that name.
     #[must_use]
     pub fn with_keys(&self, issuer: &str, keys: Arc<KeySet>) -> Option<Self> {
+        self.with_issuer_keys(issuer, IssuerKeys::Known(keys))
+    }
+
+    /// The same snapshot, with one issuer's keys awaited: those it had may no longer be trusted.
+    #[must_use]
+    pub fn awaiting_keys(&self, issuer: &str) -> Option<Self> {
+        self.with_issuer_keys(issuer, IssuerKeys::Awaited)
+    }
+
+    fn with_issuer_keys(&self, issuer: &str, keys: IssuerKeys) -> Option<Self> {
         let number = self
             .issuers
             .iter()
@@ -170,7 +180,7 @@ impl Records {
         let old = &self.issuers[number];
         issuers[number] = Arc::new(Entry {
             issuer: Issuer {
-                keys: IssuerKeys::Known(keys),
+                keys,
                 ..old.issuer.clone()
             },
             generation: next_generation(),
@@ -205,6 +215,12 @@ impl Records {
     /// The issuers, in configured order.
     pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
         self.issuers.iter().map(|entry| &entry.issuer)
+    }
+
+    /// The issuer with this number, as answers give it.
+    #[must_use]
+    pub fn issuer(&self, number: u32) -> Option<&Issuer> {
+        self.entry(number).map(|entry| &entry.issuer)
     }
 
     /// By tenant, the longest life that a token of it can have left, leeway included; `None` where nothing bounds it.

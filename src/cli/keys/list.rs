@@ -6,10 +6,11 @@ use crate::cli::output::{self, Table};
 use crate::cli::{algorithms, keyfiles};
 use jotd::jose::{Jwk, KeyUse, Skipped};
 use serde_json::json;
+use std::path::Path;
 
 /// Lists the keys of a file.
-pub(super) fn list(args: &FileArgs, as_json: bool) -> Result<Outcome, Failure> {
-    let set = keyfiles::read_keys(&args.file)?;
+pub(super) fn list(file: &Path, as_json: bool) -> Result<Outcome, Failure> {
+    let set = keyfiles::read_keys(file)?;
     if as_json {
         let mut lines: Vec<_> = set.keys.iter().map(described).collect();
         lines.extend(set.skipped.iter().map(described_skipped));

@@ -1,9 +1,12 @@
 //! `jotd keys`: makes keys, and looks at them.
 
+mod doctor;
 mod generate;
 mod list;
+mod refresh;
 
 use super::exit::{Failure, Outcome};
+use super::revoke::daemon::DaemonArgs;
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -17,7 +20,11 @@ Examples:
     jotd keys generate --alg ES256 --out private.jwk --public-out jwks.json
 
   What is in a JWK Set, and can all of it be used?
-    jotd keys list jwks.json")]
+    jotd keys list jwks.json
+
+  What keys does the daemon have, and is anything wrong with them?
+    jotd keys list
+    jotd keys doctor")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -26,17 +33,33 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Generate(generate::Args),
-    /// List the keys of a JWK Set, JWK or PEM file, and say which cannot be used
+    /// List the keys of a JWK Set, JWK or PEM file, and say which cannot be used; or a running daemon's
     ///
     /// Thumbprints are those of RFC 7638; a secret's is left out, because guesses could be tried against it.
-    #[command(after_long_help = "Example:\n  jotd keys list jwks.json")]
+    #[command(
+        after_long_help = "Examples:\n  jotd keys list jwks.json\n  jotd keys list --issuer acme"
+    )]
     List {
-        #[command(flatten)]
-        file: FileArgs,
-        /// One JSON object a key
+        /// JWK Set, JWK or PEM file; without one, a running daemon is asked for the keys that it has
+        file: Option<PathBuf>,
+        /// Of a running daemon's keys, only this issuer's
+        #[arg(long, value_name = "NAME", conflicts_with = "file")]
+        issuer: Option<String>,
+        /// One JSON object a key; of a running daemon, one an issuer
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        daemon: DaemonArgs,
     },
+    Refresh(refresh::Args),
+    /// Say what is wrong with a running daemon's keys, and which can be retired
+    ///
+    /// Alarms and warnings: no keys, an issuer that does not answer, a key that was withdrawn while its tokens live, a
+    /// kid that names another key than before, clocks that disagree, floods of unknown kids. Notes: keys that cannot be
+    /// used, keys that nothing uses, and from when on a key can be retired, by the latest `exp` that this daemon has
+    /// seen of its tokens. Exits with 1 if there is an alarm or a warning.
+    #[command(after_long_help = "Example:\n  jotd keys doctor --issuer acme")]
+    Doctor(doctor::Args),
     /// Print the public halves of a file's keys as a JWK Set
     ///
     /// Secrets have no public half and are left out with a warning.
@@ -54,7 +77,19 @@ struct FileArgs {
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Generate(args) => generate::run(args),
-        Command::List { file, json } => list::list(file, *json),
+        Command::List {
+            file: Some(file),
+            json,
+            ..
+        } => list::list(file, *json),
+        Command::List {
+            issuer,
+            json,
+            daemon,
+            ..
+        } => doctor::list(daemon, issuer.as_deref(), *json),
+        Command::Refresh(args) => refresh::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Public(file) => list::public(file),
     }
 }

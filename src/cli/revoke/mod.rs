@@ -1,6 +1,6 @@
 //! `jotd revoke`: gives orders to a running daemon, lists what is revoked, watches it happen.
 
-mod daemon;
+pub(super) mod daemon;
 mod list;
 mod salvage;
 mod token;
