@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct DaemonArgs {
+pub(in crate::cli) struct DaemonArgs {
     /// Address of the admin listener; it takes --secret-file
     #[arg(
         long,
