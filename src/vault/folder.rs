@@ -171,7 +171,11 @@ impl Folder {
     }
 
     #[cfg(not(test))]
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "tests end here")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "tests end here"
+    )]
     fn step(&self) -> io::Result<()> {
         Ok(())
     }

@@ -314,11 +314,7 @@ fn read(folder: &Folder) -> Result<Ring, VaultError> {
     Ring::parse(&manifest).map_err(|cause| ring_fault(folder, cause))
 }
 
-fn open_key(
-    folder: &Folder,
-    key: &RingKey,
-    opener: &Opener<'_>,
-) -> Result<SigningKey, VaultError> {
+fn open_key(folder: &Folder, key: &RingKey, opener: &Opener<'_>) -> Result<SigningKey, VaultError> {
     let name = match key.private() {
         PrivatePart::File(name) => name,
         PrivatePart::Pkcs11(uri) => {
@@ -346,8 +342,8 @@ fn open_key(
                 path: folder.path().join(&**name),
                 cause,
             };
-            let jwk = Jwk::parse(&bytes)
-                .map_err(|_| fault(SigningError::Private("it is not a JWK")))?;
+            let jwk =
+                Jwk::parse(&bytes).map_err(|_| fault(SigningError::Private("it is not a JWK")))?;
             SigningKey::from_jwk(&jwk).map_err(fault)
         }
     }

@@ -91,9 +91,6 @@ impl VaultError {
     /// Whether whoever asked can mend it by asking otherwise, or by what it names.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        !matches!(
-            self,
-            Self::Io { .. } | Self::Busy(_) | Self::Pkcs11(_)
-        )
+        !matches!(self, Self::Io { .. } | Self::Busy(_) | Self::Pkcs11(_))
     }
 }

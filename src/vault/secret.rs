@@ -170,7 +170,10 @@ mod tests {
             ("env:PIN".to_owned(), "5678"),
             ("credential:pin".to_owned(), "1234"),
         ] {
-            assert_eq!(read(&source, &environment).as_deref(), Ok(secret.as_bytes()));
+            assert_eq!(
+                read(&source, &environment).as_deref(),
+                Ok(secret.as_bytes())
+            );
         }
         for (source, what) in [
             ("env:OTHER", "is not set"),
@@ -197,6 +200,9 @@ mod tests {
         let open = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(&path, open).expect("set");
         let said = read(&path.display().to_string(), &|_| None).expect_err("refused");
-        assert!(said.contains("chmod o=") && !said.contains("hunter2"), "{said}");
+        assert!(
+            said.contains("chmod o=") && !said.contains("hunter2"),
+            "{said}"
+        );
     }
 }

@@ -9,21 +9,25 @@ use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use der::Decode;
-use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
+use der::asn1::{OctetString, PrintableStringRef};
 use std::borrow::Cow;
 
 /// How PKCS#11 names a curve in `CKA_EC_PARAMS`: DER, mostly of an object identifier.
 pub(super) fn curve_parameters(algorithm: Algorithm) -> Option<&'static [u8]> {
     Some(match algorithm {
-        Algorithm::Es256 => b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07",
-        Algorithm::Es384 => b"\x06\x05\x2b\x81\x04\x00\x22",
-        Algorithm::Es512 => b"\x06\x05\x2b\x81\x04\x00\x23",
-        Algorithm::Es256k => b"\x06\x05\x2b\x81\x04\x00\x0a",
+        Algorithm::Es256 => P256_OID,
+        Algorithm::Es384 => P384_OID,
+        Algorithm::Es512 => P521_OID,
+        Algorithm::Es256k => SECP256K1_OID,
         Algorithm::EdDsa | Algorithm::Ed25519 => ED25519_OID,
         _ => return None,
     })
 }
 
+const P256_OID: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+const P384_OID: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
+const P521_OID: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
+const SECP256K1_OID: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x0a";
 const ED25519_OID: &[u8] = b"\x06\x03\x2b\x65\x70";
 
 /// An RSA key (RFC 7518 §6.3.1).
@@ -40,7 +44,7 @@ pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Jwk, VaultError> {
 /// A key of an elliptic curve (RFC 7518 §6.2.1, RFC 8037 §2).
 pub(super) fn elliptic(parameters: &[u8], point: &[u8]) -> Result<Jwk, VaultError> {
     // PKCS#11 2.40 wraps the point in an OCTET STRING; there are modules that do not.
-    let point = match OctetStringRef::from_der(point) {
+    let point = match OctetString::from_der(point) {
         Ok(wrapped) => wrapped.as_bytes().to_vec(),
         Err(_) => point.to_vec(),
     };
@@ -48,13 +52,11 @@ pub(super) fn elliptic(parameters: &[u8], point: &[u8]) -> Result<Jwk, VaultErro
         let x = base64url::encode_string(&point);
         return jwk(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
     }
-    let oid = ObjectIdentifier::from_der(parameters);
-    let oid = oid.map_err(|_| fault("the key's curve is not named in a way that is known"))?;
-    let curve = match oid.to_string().as_str() {
-        "1.2.840.10045.3.1.7" => Curve::P256,
-        "1.3.132.0.34" => Curve::P384,
-        "1.3.132.0.35" => Curve::P521,
-        "1.3.132.0.10" => Curve::Secp256k1,
+    let curve = match parameters {
+        P256_OID => Curve::P256,
+        P384_OID => Curve::P384,
+        P521_OID => Curve::P521,
+        SECP256K1_OID => Curve::Secp256k1,
         _ => return Err(fault("the key's curve is not one of JOSE")),
     };
     let coordinates = point.strip_prefix(&[4]);
@@ -64,7 +66,9 @@ pub(super) fn elliptic(parameters: &[u8], point: &[u8]) -> Result<Jwk, VaultErro
         .split_at(curve.coordinate_bytes());
     let (x, y) = (base64url::encode_string(x), base64url::encode_string(y));
     let crv = curve.name();
-    jwk(&format!(r#"{{"kty":"EC","crv":"{crv}","x":"{x}","y":"{y}"}}"#))
+    jwk(&format!(
+        r#"{{"kty":"EC","crv":"{crv}","x":"{x}","y":"{y}"}}"#
+    ))
 }
 
 fn is_ed25519(parameters: &[u8]) -> bool {

@@ -187,7 +187,9 @@ fn slot(module: &Pkcs11, uri: &Pkcs11Uri) -> Result<Slot, VaultError> {
             continue;
         };
         let is = |wanted: &Option<String>, there: &str| {
-            wanted.as_deref().is_none_or(|wanted| wanted == there.trim_end())
+            wanted
+                .as_deref()
+                .is_none_or(|wanted| wanted == there.trim_end())
         };
         if is(&uri.token, token.label())
             && is(&uri.manufacturer, token.manufacturer_id())
@@ -201,7 +203,9 @@ fn slot(module: &Pkcs11, uri: &Pkcs11Uri) -> Result<Slot, VaultError> {
     match fitting[..] {
         [slot] => Ok(slot),
         [] => Err(fault("no token of the module fits the URI")),
-        _ => Err(fault("several tokens of the module fit the URI; add token= or serial=")),
+        _ => Err(fault(
+            "several tokens of the module fit the URI; add token= or serial=",
+        )),
     }
 }
 

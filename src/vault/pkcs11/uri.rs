@@ -162,7 +162,10 @@ impl fmt::Display for Pkcs11Uri {
         let slot_id = self.slot_id.map(|id| id.to_string());
         let attributes = [
             ("token", self.token.as_deref().map(str::as_bytes)),
-            ("manufacturer", self.manufacturer.as_deref().map(str::as_bytes)),
+            (
+                "manufacturer",
+                self.manufacturer.as_deref().map(str::as_bytes),
+            ),
             ("model", self.model.as_deref().map(str::as_bytes)),
             ("serial", self.serial.as_deref().map(str::as_bytes)),
             ("slot-id", slot_id.as_deref().map(str::as_bytes)),
@@ -216,7 +219,10 @@ mod tests {
         assert_eq!(uri.slot_id, Some(7));
         assert_eq!(uri.object(), Some("k;1"));
         assert_eq!(uri.id(), Some(&[0, 255][..]));
-        assert_eq!(uri.module_path(), Path::new("/usr/lib/softhsm/libsofthsm2.so"));
+        assert_eq!(
+            uri.module_path(),
+            Path::new("/usr/lib/softhsm/libsofthsm2.so")
+        );
         let source = uri.pin_source().expect("given");
         assert_eq!(*source, SecretSource::File("/etc/pin".into()));
         assert_eq!(uri.to_string().parse::<Pkcs11Uri>().expect("its own"), uri);
@@ -226,7 +232,10 @@ mod tests {
         for file in ["file:///etc/pin", "file:/etc/pin", "/etc/pin"] {
             let uri = format!("pkcs11:token=t?module-path=/m.so&pin-source={file}");
             let uri: Pkcs11Uri = uri.parse().expect("good");
-            assert_eq!(uri.pin_source(), Some(&SecretSource::File("/etc/pin".into())));
+            assert_eq!(
+                uri.pin_source(),
+                Some(&SecretSource::File("/etc/pin".into()))
+            );
         }
     }
 
@@ -245,12 +254,24 @@ mod tests {
             ("pkcs11:type=cert?module-path=/m.so", "another type"),
             ("pkcs11:x-vendor=1?module-path=/m.so", "not offered"),
             ("pkcs11:library-version=3?module-path=/m.so", "not offered"),
-            ("pkcs11:token=t?module-path=/m.so&pin-source=|cat", "command"),
-            ("pkcs11:token=t?module-path=/m.so&pin-value=4711", "pin-source"),
-            ("pkcs11:token=t;pin-value=4711?module-path=/m.so", "not offered"),
+            (
+                "pkcs11:token=t?module-path=/m.so&pin-source=|cat",
+                "command",
+            ),
+            (
+                "pkcs11:token=t?module-path=/m.so&pin-value=4711",
+                "pin-source",
+            ),
+            (
+                "pkcs11:token=t;pin-value=4711?module-path=/m.so",
+                "not offered",
+            ),
         ] {
             let said = text.parse::<Pkcs11Uri>().expect_err(text).to_string();
-            assert!(said.contains(what) && !said.contains("4711"), "{text}: {said}");
+            assert!(
+                said.contains(what) && !said.contains("4711"),
+                "{text}: {said}"
+            );
         }
     }
 }
