@@ -8,6 +8,7 @@ mod feed;
 mod fetch;
 mod publish;
 pub mod revocation;
+mod ring;
 mod source;
 mod status;
 mod uri;

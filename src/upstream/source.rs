@@ -1,6 +1,7 @@
 //! Where an issuer's keys come from, and reading those that lie in files.
 #![forbid(unsafe_code)]
 
+use super::ring;
 use crate::crypto::Scheme;
 use crate::jose::{Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
@@ -74,6 +75,8 @@ pub enum Files {
     Pem(Vec<PathBuf>),
     /// An HMAC secret each.
     Secret(Vec<PathBuf>),
+    /// The manifest of a key ring.
+    Ring(PathBuf),
 }
 
 /// A key file that cannot be used. Never holds what is in it.
@@ -146,12 +149,21 @@ pub fn pin(
     Ok((keys, skipped))
 }
 
+impl Source {
+    /// Whether a set without any key is this source's own word: whoever retires the last key of a ring means that
+    /// nothing is to pass, and a broken manifest cannot be taken for that.
+    #[must_use]
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self, Self::Files(Files::Ring(_)))
+    }
+}
+
 impl Files {
     /// The files.
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         match self {
-            Self::Jwks(path) => std::slice::from_ref(path),
+            Self::Jwks(path) | Self::Ring(path) => std::slice::from_ref(path),
             Self::Pem(paths) | Self::Secret(paths) => paths,
         }
     }
@@ -180,6 +192,9 @@ impl Files {
                         fingerprint: Sha256::digest(&bytes).into(),
                     })
                 });
+            }
+            Self::Ring(path) => {
+                return at(path, || ring::published(&read_bounded(path)?.0));
             }
             Self::Pem(paths) => paths
                 .iter()
