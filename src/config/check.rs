@@ -20,8 +20,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Checks a whole document. The result is complete only if nothing was found.
-pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Config {
-    let mut checker = Checker { folder, found };
+pub(super) fn check(
+    raw: &raw::Document,
+    folder: &Path,
+    credentials: Option<&Path>,
+    found: &mut Found,
+) -> Config {
+    let mut checker = Checker {
+        folder,
+        credentials,
+        found,
+    };
     let issuers = check_issuer::issuers(raw, &mut checker);
     let policies = checker.policies(raw);
     let tenants: std::collections::HashSet<&str> =
@@ -58,13 +67,27 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
 /// Gathers faults, and knows where relative paths begin.
 pub(super) struct Checker<'a> {
     folder: &'a Path,
+    /// Where the service manager has put credentials (systemd.exec(5), `LoadCredential=`).
+    credentials: Option<&'a Path>,
     pub(super) found: &'a mut Found,
 }
 
 impl Checker<'_> {
-    /// A path, from the configuration file's folder where it is relative.
+    /// A path, from the configuration file's folder where it is relative; `credential:NAME` is the file of a
+    /// credential that the service manager passed.
     pub(super) fn path(&self, path: &FilePath) -> PathBuf {
-        self.folder.join(&path.0)
+        let credential = path
+            .0
+            .to_str()
+            .and_then(|path| path.strip_prefix("credential:"));
+        match credential {
+            // Left as it is written where there are none, it is a file that cannot be read, and the fault says so.
+            Some(name) => match self.credentials {
+                Some(folder) if !name.contains('/') && !name.starts_with('.') => folder.join(name),
+                _ => Path::new("$CREDENTIALS_DIRECTORY").join(name),
+            },
+            None => self.folder.join(&path.0),
+        }
     }
 
     /// A path to a file that we must be able to read.

@@ -10,7 +10,7 @@ use super::{Issuer, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
-use crate::limits::ISSUERS_MAX;
+use crate::limits::{ISSUERS_MAX, KEY_CANDIDATES_MAX};
 use crate::policy::{Accepted, Policy, TokenTypes};
 use crate::upstream::{self, Endpoint, Files, Remote, Source, StatusSource, Trust, UriFault};
 use crate::vault::MANIFEST;
@@ -216,6 +216,12 @@ fn source(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option
         Source::Files(Files::Ring(checker.path(&folder.value).join(MANIFEST)))
     } else {
         let paths = raw.secret_file.as_ref()?;
+        if let Some(At { place, .. }) = paths.value.0.get(KEY_CANDIDATES_MAX) {
+            let message = format!(
+                "more than {KEY_CANDIDATES_MAX} secrets, and a token that names none is tried against no more"
+            );
+            checker.found.push(place, message);
+        }
         Source::Files(Files::Secret(resolve(&paths.value.0, checker)))
     };
     Some((source, place.clone()))

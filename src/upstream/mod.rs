@@ -13,6 +13,7 @@ mod source;
 mod status;
 mod uri;
 mod watch;
+mod weak;
 
 pub use client::Trust;
 pub use feed::Feed;

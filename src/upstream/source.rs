@@ -1,7 +1,7 @@
 //! Where an issuer's keys come from, and reading those that lie in files.
 #![forbid(unsafe_code)]
 
-use super::ring;
+use super::{ring, weak};
 use crate::crypto::Scheme;
 use crate::jose::{Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
@@ -240,6 +240,9 @@ fn secret(path: &Path, bytes: &[u8], mode: u32) -> Result<Jwk, FileFault> {
     let secret = if is_text { text } else { bytes };
     if secret.is_empty() {
         return Err(FileFault::Malformed("is empty".to_owned()));
+    }
+    if let Some(why) = weak::weakness(secret) {
+        return Err(FileFault::Malformed(why.to_owned()));
     }
     Ok(Jwk::from_secret(secret))
 }

@@ -11,6 +11,8 @@ use crate::jose::{Algorithm, Jwk};
 use std::path::Path;
 use zeroize::Zeroizing;
 
+const NO_SECRETS: &str = "a secret has no public half; list several in secret_file to rotate them";
+
 /// What opens private keys.
 pub struct Opener<'e> {
     /// What files are sealed under, where they are.
@@ -105,10 +107,29 @@ impl LockedRing {
         opener: &Opener<'_>,
         now: i64,
     ) -> Result<Self, VaultError> {
-        let folder = Folder::make(path)?;
+        // Before anything is made that would stay behind.
+        if spec
+            .algorithm
+            .is_some_and(|algorithm| algorithm.scheme().is_hmac())
+        {
+            return Err(VaultError::Ring {
+                path: path.to_owned(),
+                cause: RingError::Unfit(NO_SECRETS),
+            });
+        }
+        Self::create_in(Folder::make(path)?, terms, spec, opener, now)
+    }
+
+    fn create_in(
+        folder: Folder,
+        terms: Terms,
+        spec: &KeySpec,
+        opener: &Opener<'_>,
+        now: i64,
+    ) -> Result<Self, VaultError> {
         let lock = folder.lock()?;
         if folder.manifest()?.is_some() {
-            return Err(VaultError::Exists(path.to_owned()));
+            return Err(VaultError::Exists(folder.path().to_owned()));
         }
         let sealed = opener.sealing.as_ref().map(Sealing::sealed);
         let mut ring = Self {
@@ -223,8 +244,7 @@ impl LockedRing {
             cause: SigningError::AlgorithmMissing,
         })?;
         if algorithm.scheme().is_hmac() {
-            let what = "a secret has no public half; list several in secret_file to rotate them";
-            return Err(ring_fault(&self.folder, RingError::Unfit(what)));
+            return Err(ring_fault(&self.folder, RingError::Unfit(NO_SECRETS)));
         }
         let is_same = |key: &&RingKey| key.algorithm() == algorithm;
         let bits = spec.bits.or_else(|| bits_of(before.filter(is_same)?));
@@ -305,6 +325,27 @@ impl LockedRing {
         };
         let sealed = self.folder.private(name)?;
         open_sealed(&self.folder, name, &sealed, sealing).map(drop)
+    }
+}
+
+#[cfg(test)]
+impl LockedRing {
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// As [`Self::create`], cut off after so many steps.
+    pub(super) fn create_cut(
+        path: &Path,
+        terms: Terms,
+        spec: &KeySpec,
+        opener: &Opener<'_>,
+        now: i64,
+        steps: usize,
+    ) -> Result<Self, VaultError> {
+        let folder = Folder::make(path)?;
+        folder.steps_left.set(Some(steps));
+        Self::create_in(folder, terms, spec, opener, now)
     }
 }
 

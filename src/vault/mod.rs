@@ -13,6 +13,8 @@ mod folder;
 mod keyring;
 mod pkcs11;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 pub use keyring::{KeyRing, KeySpec, LockedRing, Opener};
 pub use pkcs11::{Pkcs11Uri, signing_key as pkcs11_signing_key};
@@ -82,7 +84,10 @@ pub enum VaultError {
     /// A secret could not be had from where it should be.
     #[error("the secret {0}")]
     Secret(String),
-    /// A hardware module's URI, token or key.
+    /// What names a key in a module.
+    #[error("the pkcs11: URI {0}")]
+    Uri(String),
+    /// A hardware module, a token or a key in it.
     #[error("PKCS#11: {0}")]
     Pkcs11(String),
 }

@@ -9,6 +9,7 @@ use jotd::issuer::ring::{
 };
 use jotd::issuer::{SigningKey, danger};
 use jotd::jose::Algorithm;
+use jotd::limits::JWKS_MAX_AGE_SECONDS;
 use jotd::vault::LockedRing;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -142,6 +143,12 @@ fn ring(args: &Args, folder: &Path) -> Result<Outcome, Failure> {
         publish_seconds: args.ring.publish_seconds,
         lifetime_seconds_max: args.ring.ttl_max,
     };
+    if terms.publish_seconds < JWKS_MAX_AGE_SECONDS {
+        eprintln!(
+            "warning: verifiers may keep a set that jotd publishes for {JWKS_MAX_AGE_SECONDS} s, and would not know a \
+             new key that signs sooner"
+        );
+    }
     let spec = spec(Some(args.alg), args.bits, &args.kid, &args.ring.pkcs11)?;
     let opener = args.ring.seal.opener()?;
     let now = Clock::system().now().latest;

@@ -19,7 +19,7 @@ pub use seal::{Sealed, Sealing};
 
 use super::SigningError;
 use crate::jose::{Algorithm, Jwk};
-use crate::limits::{JWKS_KEYS_MAX, LEEWAY_SECONDS_MAX};
+use crate::limits::{JWKS_KEYS_MAX, JWKS_MAX_AGE_SECONDS, LEEWAY_SECONDS_MAX};
 
 /// How long verifiers are given to fetch a new key before it signs, in seconds, where nothing else is said: twice
 /// the time after which jotd itself fetches, by itself, and far longer than our own answer may be kept.
@@ -30,6 +30,11 @@ pub const LIFETIME_SECONDS_DEFAULT: i64 = 3600;
 
 /// Longest time that a ring may be told to wait, in seconds: a year, beyond which it is a slip of the keyboard.
 pub const RING_SECONDS_MAX: i64 = 366 * 86_400;
+
+const _: () = assert!(
+    PUBLISH_SECONDS_DEFAULT >= 2 * JWKS_MAX_AGE_SECONDS,
+    "whoever keeps the set that we serve for as long as it may has the new key before that signs"
+);
 
 /// How long a key that is out is still remembered, in seconds, so that its name is not given again.
 const REMEMBERED_SECONDS: i64 = 90 * 86_400;
@@ -440,7 +445,7 @@ impl RingKey {
     /// When it ceases to sign, where that is known.
     #[must_use]
     pub fn signs_until(&self) -> Option<i64> {
-        self.retires.map(|end| end.signs_until)
+        self.revoked_at.or(self.retires.map(|end| end.signs_until))
     }
 
     /// When it ceases to be published, where that is known.

@@ -241,5 +241,10 @@ pub(super) fn fault(what: &str) -> VaultError {
 }
 
 fn said(what: &str, error: &Error) -> VaultError {
-    VaultError::Pkcs11(format!("{what}: {error}"))
+    // The names of the standard's codes say as much as the library's paragraphs about them.
+    let why = match error {
+        Error::Pkcs11(code, function) => format!("{code:?} ({function:?})"),
+        other => other.to_string(),
+    };
+    VaultError::Pkcs11(format!("{what}: {why}"))
 }
