@@ -14,6 +14,7 @@ use crate::policy::Narrowing;
 use crate::transport::tls::Acceptor;
 use crate::{cache, engine, os, transport};
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,12 +24,12 @@ use std::time::Duration;
 pub(super) fn check(
     raw: &raw::Document,
     folder: &Path,
-    credentials: Option<&Path>,
+    environment: &[(OsString, OsString)],
     found: &mut Found,
 ) -> Config {
     let mut checker = Checker {
         folder,
-        credentials,
+        environment,
         found,
     };
     let issuers = check_issuer::issuers(raw, &mut checker);
@@ -64,11 +65,13 @@ pub(super) fn check(
     }
 }
 
+/// The variable in which the service manager says where it has put credentials (systemd.exec(5), `LoadCredential=`).
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
 /// Gathers faults, and knows where relative paths begin.
 pub(super) struct Checker<'a> {
     folder: &'a Path,
-    /// Where the service manager has put credentials (systemd.exec(5), `LoadCredential=`).
-    credentials: Option<&'a Path>,
+    environment: &'a [(OsString, OsString)],
     pub(super) found: &'a mut Found,
 }
 
@@ -82,12 +85,18 @@ impl Checker<'_> {
             .and_then(|path| path.strip_prefix("credential:"));
         match credential {
             // Left as it is written where there are none, it is a file that cannot be read, and the fault says so.
-            Some(name) => match self.credentials {
+            Some(name) => match self.variable(CREDENTIALS_DIRECTORY).map(Path::new) {
                 Some(folder) if !name.contains('/') && !name.starts_with('.') => folder.join(name),
                 _ => Path::new("$CREDENTIALS_DIRECTORY").join(name),
             },
             None => self.folder.join(&path.0),
         }
+    }
+
+    /// A variable of the environment.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        let found = self.environment.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_os_str())
     }
 
     /// A path to a file that we must be able to read.

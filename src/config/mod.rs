@@ -12,6 +12,7 @@ mod check_feed;
 mod check_issuer;
 mod check_peer;
 mod check_revocation;
+mod check_secrets;
 mod choice;
 mod document;
 mod fault;
@@ -47,9 +48,6 @@ use std::time::Duration;
 
 /// Largest configuration file, in bytes.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
-
-/// The variable in which the service manager says where it has put credentials.
-const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
@@ -299,15 +297,16 @@ pub fn parse(
         return Err(found.resolve(path, text));
     }
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
-    let credentials = environment
-        .iter()
-        .find(|(name, _)| name == CREDENTIALS_DIRECTORY)
-        .map(|(_, folder)| PathBuf::from(folder));
     let sections = raw::Document::NAMES;
-    let warnings = document::overlay(&mut document, environment, sections, &mut found);
+    let warnings = document::overlay(
+        &mut document,
+        environment.iter().cloned(),
+        sections,
+        &mut found,
+    );
     let raw = raw::Document::read(&document, &fault::Place::Nowhere, &mut found);
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut config = check::check(&raw, folder, credentials.as_deref(), &mut found);
+    let mut config = check::check(&raw, folder, &environment, &mut found);
     if !found.is_empty() {
         return Err(found.resolve(path, text));
     }

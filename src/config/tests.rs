@@ -170,6 +170,39 @@ fn a_credential_is_a_file_of_the_service_manager() {
     assert!(parse(&escape, Path::new("jotd.toml"), [given]).is_err());
 }
 
+#[test]
+fn a_secret_may_come_from_the_environment() {
+    let text = issuer_with("secret_env = [\"OLD\", \"NEW\"]", "HS256");
+    let secret = std::str::from_utf8(SECRET).expect("text");
+    let config = parse_with(&text, &[("OLD", secret), ("NEW", secret)]).expect("good");
+    let source = &config.issuers.first().expect("one").source;
+    assert_eq!(format!("{source:?}"), r#"Given(["OLD", "NEW"])"#);
+    for (environment, why) in [
+        (&[("OLD", secret)][..], "$NEW is not set"),
+        (&[("OLD", secret), ("NEW", "")], "$NEW is empty"),
+        (
+            &[("OLD", secret), ("NEW", "short-one")],
+            "shorter than the digest",
+        ),
+        (
+            &[
+                ("OLD", secret),
+                ("NEW", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            ],
+            "$NEW is no secret",
+        ),
+    ] {
+        let faults = parse_with(&text, environment).expect_err(why).to_string();
+        assert!(faults.contains(why), "{faults}");
+        assert!(
+            !faults.contains("short-one") && !faults.contains("0123"),
+            "{faults}"
+        );
+    }
+    let asymmetric = issuer_with("secret_env = \"OLD\"", "ES256");
+    assert!(parse_with(&asymmetric, &[("OLD", secret)]).is_err());
+}
+
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 /// Checks V-40.

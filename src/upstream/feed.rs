@@ -76,6 +76,7 @@ impl Feed {
                 let jwks = JwkSet::parse(json.as_bytes()).map_err(|error| error.to_string())?;
                 (jwks, None)
             }
+            Source::Given(given) => (given.jwks(), None),
         };
         let keys = self.pin(&jwks).map_err(|error| error.to_string())?;
         Ok(AtHand {
@@ -113,7 +114,7 @@ pub(super) async fn run(
     publisher: Arc<Publisher>,
 ) {
     match &feed.source {
-        Source::Inline(_) => {}
+        Source::Inline(_) | Source::Given(_) => {}
         Source::Files(files) => {
             let reader = Reader {
                 files: Arc::new(files.clone()),

@@ -6,6 +6,7 @@
 mod client;
 mod feed;
 mod fetch;
+mod given;
 mod publish;
 pub mod revocation;
 mod ring;
@@ -17,6 +18,7 @@ mod weak;
 
 pub use client::Trust;
 pub use feed::Feed;
+pub use given::Given;
 pub use source::{
     Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,
 };

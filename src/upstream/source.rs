@@ -1,7 +1,7 @@
 //! Where an issuer's keys come from, and reading those that lie in files.
 #![forbid(unsafe_code)]
 
-use super::{ring, weak};
+use super::{Given, ring, weak};
 use crate::crypto::Scheme;
 use crate::jose::{Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
@@ -26,6 +26,8 @@ pub enum Source {
     Files(Files),
     /// Written into the configuration: public keys only.
     Inline(Arc<str>),
+    /// HMAC secrets out of the environment.
+    Given(Given),
 }
 
 /// How to fetch a JWK Set.

@@ -11,12 +11,14 @@
 
 mod folder;
 mod keyring;
+mod locked;
 mod pkcs11;
 mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use keyring::{KeyRing, KeySpec, LockedRing, Opener};
+pub use keyring::{KeyRing, Opener};
+pub use locked::{KeySpec, LockedRing};
 pub use pkcs11::{Pkcs11Uri, signing_key as pkcs11_signing_key};
 pub use secret::{Environment, SecretSource};
 

@@ -1,10 +1,8 @@
 //! A ring's manifest: one JSON document, which holds nothing secret. Whoever verifies reads this file and no
 //! other, so that a verifier needs no access to private keys.
 
-use super::{
-    PrivatePart, RING_SECONDS_MAX, Retiring, Ring, RingError, RingKey, Sealed, ShortLives, Terms,
-    algorithm_of,
-};
+use super::key::{PrivatePart, Retiring, RingKey, algorithm_of};
+use super::{RING_SECONDS_MAX, Ring, RingError, Sealed, ShortLives, Terms};
 use crate::jose::Jwk;
 use crate::limits::JWKS_BYTES_MAX;
 use serde::{Deserialize, Serialize};

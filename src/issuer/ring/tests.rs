@@ -1,6 +1,6 @@
 use super::*;
 use crate::issuer::{Claims, SigningKey, danger};
-use crate::jose::JwkSet;
+use crate::jose::{Algorithm, JwkSet};
 use zeroize::Zeroizing;
 
 const NOW: i64 = 1_700_000_000;
