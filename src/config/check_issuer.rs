@@ -318,6 +318,10 @@ fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>)
     }
 }
 
+fn is_of_secrets(source: &Source) -> bool {
+    matches!(source, Source::Files(Files::Secret(_)) | Source::Given(_))
+}
+
 /// Reads the keys that are at hand, so that a broken file is a fault now and not an outage later.
 fn read_keys(
     owner: &Owner,
@@ -339,7 +343,7 @@ fn read_keys(
         if jwks.keys.is_empty() && source.may_be_empty() {
             return Ok(());
         }
-        upstream::pin(owner, &jwks, schemes).map_err(|error| match source {
+        let pinned = upstream::pin(owner, &jwks, schemes).map_err(|error| match source {
             Source::Files(files) => {
                 let paths: Vec<String> = files
                     .paths()
@@ -349,7 +353,15 @@ fn read_keys(
                 format!("{}: {error}", paths.join(", "))
             }
             _ => error.to_string(),
-        })?;
+        });
+        let (_, skipped) = pinned?;
+        // A set is somebody else's, and one bad key does not spoil it; a list of secrets is written here.
+        if is_of_secrets(source) && !skipped.is_empty() {
+            return Err(format!(
+                "not every secret can be used: {}",
+                skipped.join("; ")
+            ));
+        }
         Ok(())
     });
     if let Err(fault) = usable {

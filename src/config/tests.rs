@@ -140,6 +140,12 @@ fn a_secret_that_everybody_has_and_more_than_can_be_tried_are_faults() {
     let files = ["a", "b", "c", "d", "e"].map(|name| (name, SECRET, 0o600));
     let many = faults_with(&five, &files);
     assert!(many.contains("more than 4 secrets"), "{many}");
+    let two = issuer_with("secret_file = [\"a\", \"b\"]", "HS256");
+    let short = faults_with(&two, &[("a", SECRET, 0o600), ("b", b"0123456789", 0o600)]);
+    assert!(
+        short.contains("not every secret") && short.contains("key 1"),
+        "{short}"
+    );
 }
 
 #[test]

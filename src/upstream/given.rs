@@ -10,14 +10,17 @@ use zeroize::Zeroizing;
 
 /// Secrets, each with the name of its variable.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Given(Arc<[(Box<str>, Zeroizing<Vec<u8>>)]>);
+pub struct Given(Arc<[Variable]>);
+
+/// A variable's name and value.
+type Variable = (Box<str>, Zeroizing<Vec<u8>>);
 
 impl Given {
     /// Takes secrets, if they are any.
     ///
     /// # Errors
     /// The variable's name, and what is wrong with its value.
-    pub fn new(secrets: Vec<(Box<str>, Zeroizing<Vec<u8>>)>) -> Result<Self, String> {
+    pub fn new(secrets: Vec<Variable>) -> Result<Self, String> {
         for (name, secret) in &secrets {
             if secret.is_empty() {
                 return Err(format!("${name} is empty"));

@@ -117,14 +117,15 @@ impl LockedRing {
         Ok((kid, signs_from))
     }
 
-    /// Revokes keys. Where nothing else signs at this moment, a new key does at once; returns its name.
+    /// Revokes keys. Where nothing else signs at this moment, a new key does at once, and its name is returned;
+    /// without a `spec` there is none.
     ///
     /// # Errors
     /// [`VaultError`]; the ring is as it was then.
     pub fn revoke(
         &mut self,
         kids: &[&str],
-        spec: &KeySpec,
+        spec: Option<&KeySpec>,
         short: Option<ShortLives>,
         opener: &Opener<'_>,
         now: i64,
@@ -133,14 +134,16 @@ impl LockedRing {
             let known = self.ring.key(kid);
             known.map_err(|cause| ring_fault(&self.folder, cause))?;
         }
-        let (kid, new) = match self.ring.signs_without(kids, now) {
-            true => (None, None),
-            false => {
+        let (kid, new) = match spec {
+            Some(spec) if !self.ring.signs_without(kids, now) => {
                 let (kid, new) = self.make(spec, opener, now)?;
                 (Some(kid), Some(new))
             }
+            _ => (None, None),
         };
-        self.change(now, |ring| ring.revoke(kids, new, short, now))?;
+        self.change(now, |ring| {
+            ring.revoke(kids, new, short, spec.is_none(), now)
+        })?;
         Ok(kid)
     }
 

@@ -99,7 +99,7 @@ fn an_emergency_cut_anywhere_never_leaves_the_ring_without_a_key() {
     cut_everywhere(
         |ring| {
             let kid = ring.ring().keys()[0].kid().to_owned();
-            let revoked = ring.revoke(&[&kid], &spec(), None, &opener(), NOW + 10);
+            let revoked = ring.revoke(&[&kid], Some(&spec()), None, &opener(), NOW + 10);
             revoked.map(drop)
         },
         |path, changed| {

@@ -81,6 +81,9 @@ pub(super) struct RevokeArgs {
     /// Every key of the ring that is not out already
     #[arg(long)]
     all: bool,
+    /// Make no new key, even if nothing signs then: for when its module or passphrase is out of reach
+    #[arg(long)]
+    no_new_key: bool,
     #[command(flatten)]
     seal: SealArgs,
     #[command(flatten)]
@@ -115,7 +118,7 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<Outcome, Failure> {
             ));
         };
         let short = args.then.short.from(now);
-        let new = ring.revoke(&[&kid], &spec, short, &opener, now)?;
+        let new = ring.revoke(&[&kid], Some(&spec), short, &opener, now)?;
         return args.then.tell(&[kid], new.as_deref());
     }
     let (kid, signs_from) = ring.rotate(&spec, &opener, now)?;
@@ -152,7 +155,7 @@ pub(super) fn retire(args: &RetireArgs) -> Result<Outcome, Failure> {
 pub(super) fn revoke(args: &RevokeArgs) -> Result<Outcome, Failure> {
     let now = Clock::system().now().latest;
     let opener = args.seal.opener()?;
-    let spec = KeySpec::default();
+    let spec = (!args.no_new_key).then(KeySpec::default);
     let mut ring = LockedRing::open(&args.ring)?;
     let is_in = |key: &&RingKey| {
         let state = ring.ring().state(key, now);
@@ -177,7 +180,7 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<Outcome, Failure> {
         None
     } else {
         let short = args.then.short.from(now);
-        ring.revoke(&to_revoke, &spec, short, &opener, now)?
+        ring.revoke(&to_revoke, spec.as_ref(), short, &opener, now)?
     };
     args.then.tell(&kids, new.as_deref())
 }

@@ -212,16 +212,17 @@ impl Ring {
     }
 
     /// Revokes keys. Where they leave nothing that signs at this moment, `new` signs from now on, without any
-    /// wait: a token that a verifier cannot check yet is better than one that somebody else made.
+    /// wait: a token that a verifier cannot check yet is better than one that somebody else made. There may be none
+    /// only if the key revoked is to be the `last`.
     ///
     /// # Errors
-    /// [`RingError`], and [`RingError::LastKey`] where a new key is needed and there is none; nothing has changed
-    /// then.
+    /// [`RingError`]; nothing has changed then.
     pub fn revoke(
         &mut self,
         kids: &[&str],
         new: Option<NewKey>,
         short: Option<ShortLives>,
+        last: bool,
         now: i64,
     ) -> Result<(), RingError> {
         for kid in kids {
@@ -230,7 +231,7 @@ impl Ring {
                 return Err(self.over(key, now));
             }
         }
-        if !self.signs_without(kids, now) && new.is_none() {
+        if !self.signs_without(kids, now) && new.is_none() && !last {
             let kid = kids.first().copied().unwrap_or_default();
             return Err(RingError::LastKey(kid.into()));
         }

@@ -158,13 +158,19 @@ fn the_last_key_retires_only_when_that_is_written_out() {
 #[test]
 fn a_revoked_key_is_out_at_once_and_for_every_clock() {
     let mut ring = ring();
-    let refused = ring.revoke(&["a"], None, None, NOW).unwrap_err();
+    let refused = ring.revoke(&["a"], None, None, false, NOW).unwrap_err();
     assert_eq!(refused, RingError::LastKey("a".into()));
+    let mut closed = ring.clone();
+    closed.revoke(&["a"], None, None, true, NOW).unwrap();
+    assert_eq!(
+        (signs(&closed, NOW), closed.published(NOW).count()),
+        (None, 0)
+    );
     let short = ShortLives {
         seconds: 300,
         until: NOW + 3600,
     };
-    ring.revoke(&["a"], Some(new("b")), Some(short), NOW)
+    ring.revoke(&["a"], Some(new("b")), Some(short), false, NOW)
         .unwrap();
     for now in [NOW - 1000, NOW, i64::MAX] {
         assert_eq!(ring.state(ring.key("a").unwrap(), now), State::Revoked);
@@ -174,7 +180,7 @@ fn a_revoked_key_is_out_at_once_and_for_every_clock() {
     assert_eq!(ring.lifetime_seconds_max(NOW), (300, Some(short)));
     assert_eq!(ring.lifetime_seconds_max(NOW + 3600), (3600, None));
     assert!(
-        ring.revoke(&["a"], None, None, NOW).is_err(),
+        ring.revoke(&["a"], None, None, false, NOW).is_err(),
         "it is already"
     );
 }
@@ -183,13 +189,14 @@ fn a_revoked_key_is_out_at_once_and_for_every_clock() {
 fn revoking_the_key_that_waits_leaves_the_one_that_signs() {
     let mut ring = ring();
     ring.rotate(new("b"), NOW).unwrap();
-    ring.revoke(&["b"], None, None, NOW + 1).unwrap();
+    ring.revoke(&["b"], None, None, false, NOW + 1).unwrap();
     assert_eq!(signs(&ring, i64::MAX), Some("a"));
     // And the other way round: what waits takes its turn when it was to, after a key for the time until then.
     let mut ring = self::ring();
     ring.rotate(new("b"), NOW).unwrap();
     assert!(!ring.signs_without(&["a"], NOW + 1));
-    ring.revoke(&["a"], Some(new("c")), None, NOW + 1).unwrap();
+    ring.revoke(&["a"], Some(new("c")), None, false, NOW + 1)
+        .unwrap();
     assert_eq!(signs(&ring, NOW + 1), Some("c"));
     assert_eq!(signs(&ring, NOW + 600), Some("b"));
 }
@@ -203,7 +210,8 @@ fn a_name_is_not_given_twice() {
         Err(RingError::KidTaken("a".into()))
     );
     assert_eq!(ring, before, "nothing has changed");
-    ring.revoke(&["a"], Some(new("b")), None, NOW).unwrap();
+    ring.revoke(&["a"], Some(new("b")), None, false, NOW)
+        .unwrap();
     assert!(
         ring.rotate(new("a"), NOW + 1).is_err(),
         "nor that of a revoked key"
@@ -266,7 +274,7 @@ fn a_manifest_comes_back_as_it_was_and_holds_nothing_private() {
         seconds: 300,
         until: NOW + 3600,
     };
-    ring.revoke(&["a"], Some(new("c")), Some(short), NOW)
+    ring.revoke(&["a"], Some(new("c")), Some(short), false, NOW)
         .unwrap();
     ring.tidy(NOW);
     let json = ring.to_json();

@@ -63,7 +63,7 @@ impl FromStr for Pkcs11Uri {
     type Err = VaultError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|why| VaultError::Uri(why))
+        parse(text).map_err(VaultError::Uri)
     }
 }
 
