@@ -61,6 +61,13 @@ impl Folder {
             let mut builder = DirBuilder::new();
             let made = builder.recursive(true).mode(0o755).create(path);
             made.map_err(fault(path, "cannot be made"))?;
+            // Otherwise a power cut may take the folder, and keys that have signed by then.
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let parent = File::open(parent.unwrap_or(Path::new(".")));
+            let synced = parent.and_then(|parent| parent.sync_all());
+            synced.map_err(fault(path, "cannot be synced"))?;
         }
         Self::open(path)
     }
