@@ -34,6 +34,10 @@ pub const JSON_NAME_BYTES_MAX: usize = 256;
 /// Largest JWK Set document, in bytes. Nimbus' 50 KiB broke users; others allow 1 MiB.
 pub const JWKS_BYTES_MAX: usize = 512 * 1024;
 
+/// How long the JWK Set that we serve may be kept, in seconds. Short: keys are rotated, and asking the own host is
+/// cheap.
+pub const JWKS_MAX_AGE_SECONDS: i64 = 60;
+
 /// Most keys taken from one JWK Set.
 pub const JWKS_KEYS_MAX: usize = 128;
 

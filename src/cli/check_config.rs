@@ -130,6 +130,10 @@ fn described_issuer(issuer: &config::Issuer) -> Result<String, fmt::Error> {
                 joined(files.paths().iter().map(|path| path.display()))
             )?;
         }
+        Source::Given(given) => {
+            let names: Vec<&str> = given.names().collect();
+            write!(text, ", keys from the environment: {}", names.join(", "))?;
+        }
         Source::Inline(_) => write!(text, ", keys written in the configuration")?,
     }
     Ok(text)

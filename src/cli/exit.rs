@@ -2,6 +2,7 @@
 //! a check failed, 2 usage or configuration error.
 
 use jotd::issuer::SigningError;
+use jotd::vault::VaultError;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -74,8 +75,20 @@ impl Failure {
 impl From<SigningError> for Failure {
     fn from(error: SigningError) -> Self {
         match error {
-            SigningError::Faulty | SigningError::Library => Self::Fault(error.to_string()),
+            SigningError::Faulty | SigningError::Library | SigningError::Remote(_) => {
+                Self::Fault(error.to_string())
+            }
             error => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        if error.is_usage() {
+            Self::Usage(error.to_string())
+        } else {
+            Self::Fault(error.to_string())
         }
     }
 }

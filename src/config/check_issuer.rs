@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::check::{Checker, milliseconds, optional_texts, texts};
+use super::check_secrets;
 use super::choice::{AnyOr, InlineJwks, ReplayWord, Types};
 use super::fault::{Place, shown};
 use super::section::At;
@@ -13,6 +14,7 @@ use crate::keys::Owner;
 use crate::limits::ISSUERS_MAX;
 use crate::policy::{Accepted, Policy, TokenTypes};
 use crate::upstream::{self, Endpoint, Files, Remote, Source, StatusSource, Trust, UriFault};
+use crate::vault::MANIFEST;
 use crate::verify::IssuerMatch;
 use http::Uri;
 use std::collections::HashMap;
@@ -165,7 +167,8 @@ fn schemes(algorithms: &List<Algorithm>) -> Vec<Scheme> {
 
 /// Exactly one source of keys, with the place it was written at.
 fn source(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option<(Source, Place)> {
-    const WAYS: &str = "jwks_uri, discovery = true, jwks_file, jwks, pem_file or secret_file";
+    const WAYS: &str = "jwks_uri, discovery = true, jwks_file, jwks, pem_file, keys_dir, secret_file \
+                        or secret_env";
     let mut given: Vec<(&'static str, &Place)> = Vec::new();
     given.extend(raw.jwks_uri.as_ref().map(|at| ("jwks_uri", &at.place)));
     given.extend(
@@ -181,6 +184,8 @@ fn source(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option
             .as_ref()
             .map(|at| ("secret_file", &at.place)),
     );
+    given.extend(raw.secret_env.as_ref().map(|at| ("secret_env", &at.place)));
+    given.extend(raw.keys_dir.as_ref().map(|at| ("keys_dir", &at.place)));
     match given[..] {
         [] => {
             checker
@@ -213,8 +218,13 @@ fn source(raw: &raw::Issuer, place: &Place, checker: &mut Checker<'_>) -> Option
         Source::Inline(json.as_str().into())
     } else if let Some(paths) = &raw.pem_file {
         Source::Files(Files::Pem(resolve(&paths.value.0, checker)))
+    } else if let Some(folder) = &raw.keys_dir {
+        Source::Files(Files::Ring(checker.path(&folder.value).join(MANIFEST)))
+    } else if let Some(names) = &raw.secret_env {
+        check_secrets::from_environment(&names.value.0, place, checker)?
     } else {
         let paths = raw.secret_file.as_ref()?;
+        check_secrets::not_too_many(&paths.value.0, checker);
         Source::Files(Files::Secret(resolve(&paths.value.0, checker)))
     };
     Some((source, place.clone()))
@@ -287,7 +297,7 @@ fn fetchable(
 /// Secrets and public keys never serve the same issuer: a public key that passes for an HMAC secret is
 /// the oldest forgery there is (RFC 8725 §2.1).
 fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>) {
-    let from_secrets = matches!(source, Source::Files(Files::Secret(_)));
+    let from_secrets = matches!(source, Source::Files(Files::Secret(_)) | Source::Given(_));
     let mut seen: Vec<Algorithm> = Vec::new();
     for At { value, place } in &algorithms.0 {
         let symmetric = matches!(
@@ -297,13 +307,13 @@ fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>)
         if symmetric && !from_secrets {
             checker.found.push(
                 place,
-                format!("{value} is checked with a secret, and secrets come from secret_file only"),
+                format!("{value} is checked with a secret, and secrets come from secret_file and secret_env only"),
             );
         }
         if !symmetric && from_secrets {
             checker.found.push(
                 place,
-                format!("{value} is checked with a public key, but this issuer has secret_file"),
+                format!("{value} is checked with a public key, but this issuer has secrets"),
             );
         }
         if seen.contains(value) {
@@ -313,6 +323,10 @@ fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>)
         }
         seen.push(*value);
     }
+}
+
+fn is_of_secrets(source: &Source) -> bool {
+    matches!(source, Source::Files(Files::Secret(_)) | Source::Given(_))
 }
 
 /// Reads the keys that are at hand, so that a broken file is a fault now and not an outage later.
@@ -330,9 +344,13 @@ fn read_keys(
             Err(error) => Err(error.to_string()),
         },
         Source::Inline(json) => inline(json),
+        Source::Given(given) => Ok(given.jwks()),
     };
     let usable = jwks.and_then(|jwks| {
-        upstream::pin(owner, &jwks, schemes).map_err(|error| match source {
+        if jwks.keys.is_empty() && source.may_be_empty() {
+            return Ok(());
+        }
+        let pinned = upstream::pin(owner, &jwks, schemes).map_err(|error| match source {
             Source::Files(files) => {
                 let paths: Vec<String> = files
                     .paths()
@@ -342,7 +360,16 @@ fn read_keys(
                 format!("{}: {error}", paths.join(", "))
             }
             _ => error.to_string(),
-        })
+        });
+        let (_, skipped) = pinned?;
+        // A set is somebody else's, and one bad key does not spoil it; a list of secrets is written here.
+        if is_of_secrets(source) && !skipped.is_empty() {
+            return Err(format!(
+                "not every secret can be used: {}",
+                skipped.join("; ")
+            ));
+        }
+        Ok(())
     });
     if let Err(fault) = usable {
         checker.found.push(place, fault);

@@ -13,6 +13,7 @@ mod check_fetch;
 mod check_issuer;
 mod check_peer;
 mod check_revocation;
+mod check_secrets;
 mod choice;
 mod document;
 mod fault;
@@ -298,11 +299,17 @@ pub fn parse(
     if !found.is_empty() {
         return Err(found.resolve(path, text));
     }
+    let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let sections = raw::Document::NAMES;
-    let warnings = document::overlay(&mut document, environment, sections, &mut found);
+    let warnings = document::overlay(
+        &mut document,
+        environment.iter().cloned(),
+        sections,
+        &mut found,
+    );
     let raw = raw::Document::read(&document, &fault::Place::Nowhere, &mut found);
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut config = check::check(&raw, folder, &mut found);
+    let mut config = check::check(&raw, folder, &environment, &mut found);
     if !found.is_empty() {
         return Err(found.resolve(path, text));
     }

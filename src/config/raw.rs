@@ -306,6 +306,11 @@ section! {
         /// Keys: one or several files with an HMAC secret each, watched for changes. All are tried, so a
         /// secret is rotated by listing the old one beside the new.
         optional secret_file: OneOrMany<FilePath>;
+        /// Keys: one or several environment variables with an HMAC secret each.
+        optional secret_env: OneOrMany<Name>;
+        /// Keys: the folder of a key ring that `jotd keys` rotates, watched for changes. Its private keys are not
+        /// read, and may be out of jotd's reach.
+        optional keys_dir: FilePath;
         /// Accepted audiences, one of which a token's `aud` must name, or "any".
         required audiences: AnyOr<List<Text>> =
             "list what `aud` may name, or write audiences = \"any\" to leave it unchecked";

@@ -98,6 +98,7 @@ impl Feed {
                 let jwks = JwkSet::parse(json.as_bytes()).map_err(|error| error.to_string())?;
                 (jwks, None)
             }
+            Source::Given(given) => (given.jwks(), None),
         };
         let keys = self.pin(&jwks).map_err(|error| error.to_string())?;
         Ok(AtHand {
@@ -136,6 +137,9 @@ impl Feed {
     /// Pins what can be used, and says what cannot.
     fn pin(&self, jwks: &JwkSet) -> Result<KeySet, NoUsableKey> {
         const SHOWN_MAX: usize = 8;
+        if jwks.keys.is_empty() && jwks.skipped.is_empty() && self.source.may_be_empty() {
+            return Ok(KeySet::empty());
+        }
         let (keys, skipped) = pin(&self.owner, jwks, &self.schemes)?;
         if !skipped.is_empty() {
             let shown = &skipped[..skipped.len().min(SHOWN_MAX)];

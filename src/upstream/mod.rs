@@ -8,20 +8,24 @@ mod feed;
 mod fetch;
 mod follow;
 mod freshness;
+mod given;
 mod kept;
 mod ledger;
 mod looking;
 mod publish;
 mod report;
 pub mod revocation;
+mod ring;
 mod search;
 mod source;
 mod status;
 mod uri;
 mod watch;
+mod weak;
 
 pub use client::Trust;
 pub use feed::Feed;
+pub use given::Given;
 pub use kept::KeptSets;
 pub use report::{Refreshed, TooMany};
 pub use source::{

@@ -1,6 +1,7 @@
 //! Where an issuer's keys come from, and reading those that lie in files.
 #![forbid(unsafe_code)]
 
+use super::{Given, ring, weak};
 use crate::crypto::Scheme;
 use crate::jose::{Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
@@ -29,6 +30,8 @@ pub enum Source {
     Files(Files),
     /// Written into the configuration: public keys only.
     Inline(Arc<str>),
+    /// HMAC secrets out of the environment.
+    Given(Given),
 }
 
 /// How to fetch a JWK Set.
@@ -118,6 +121,8 @@ pub enum Files {
     Pem(Vec<PathBuf>),
     /// An HMAC secret each.
     Secret(Vec<PathBuf>),
+    /// The manifest of a key ring.
+    Ring(PathBuf),
 }
 
 /// A key file that cannot be used. Never holds what is in it.
@@ -190,12 +195,21 @@ pub fn pin(
     Ok((keys, skipped))
 }
 
+impl Source {
+    /// Whether a set without any key is this source's own word: whoever retires the last key of a ring means that
+    /// nothing is to pass, and a broken manifest cannot be taken for that.
+    #[must_use]
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self, Self::Files(Files::Ring(_)))
+    }
+}
+
 impl Files {
     /// The files.
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         match self {
-            Self::Jwks(path) => std::slice::from_ref(path),
+            Self::Jwks(path) | Self::Ring(path) => std::slice::from_ref(path),
             Self::Pem(paths) | Self::Secret(paths) => paths,
         }
     }
@@ -224,6 +238,9 @@ impl Files {
                         fingerprint: Sha256::digest(&bytes).into(),
                     })
                 });
+            }
+            Self::Ring(path) => {
+                return at(path, || ring::published(&read_bounded(path)?.0));
             }
             Self::Pem(paths) => paths
                 .iter()
@@ -269,6 +286,9 @@ fn secret(path: &Path, bytes: &[u8], mode: u32) -> Result<Jwk, FileFault> {
     let secret = if is_text { text } else { bytes };
     if secret.is_empty() {
         return Err(FileFault::Malformed("is empty".to_owned()));
+    }
+    if let Some(why) = weak::weakness(secret) {
+        return Err(FileFault::Malformed(why.to_owned()));
     }
     Ok(Jwk::from_secret(secret))
 }
