@@ -341,6 +341,20 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
     }
 }
 
+/// The verdict on an encrypted token for one who wants other claims of it: what is in it was not kept.
+fn verify_again(ticket: &Ticket, now: Now) -> Verdict {
+    let mut answers = Vec::with_capacity(1);
+    verify_batch(
+        ticket.records(),
+        &[ticket.question()],
+        now,
+        &mut Scratch::default(),
+        &mut answers,
+    );
+    let answer = answers.pop();
+    answer.map_or(Unavailable::OVERLOADED.into(), |answer| answer.verdict)
+}
+
 /// Answers all who waited for a token.
 fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
     let Flight { first, others, .. } = flight;
@@ -354,6 +368,7 @@ fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
             (Verdict::Valid(_), Some(remember)) if question.want != first.question().want => {
                 match ticket.records().recall(question, &remember.entry, now) {
                     Recalled::Answer(verdict) | Recalled::Renewed(verdict, _) => verdict,
+                    Recalled::Closed => verify_again(&ticket, now),
                     Recalled::Stale => Unavailable::OVERLOADED.into(),
                 }
             }

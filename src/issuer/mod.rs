@@ -8,9 +8,11 @@
 
 mod claims;
 pub mod danger;
+mod encrypt;
 mod signer;
 
 pub use claims::Claims;
+pub use encrypt::{EncryptError, Recipient, generate as generate_encryption_key};
 
 use crate::crypto::{Check, KeyError, Outcome, VerifyingKey, verify_batch};
 use crate::encoding::base64url;

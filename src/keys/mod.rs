@@ -1,6 +1,10 @@
-//! Keeps an issuer's public keys, each pinned to one algorithm. Never fetches them: that is upstream's
-//! work.
+//! Keeps an issuer's public keys, each pinned to one algorithm, and the private ones that its tokens may be encrypted
+//! to. Never fetches them: that is upstream's work.
 #![forbid(unsafe_code)]
+
+mod decryption;
+
+pub use decryption::{Decryption, DecryptionKeyId, DecryptionSlot};
 
 use crate::crypto::{Scheme, VerifyingKey};
 use crate::jose::{Algorithm, Jwk, JwkSet, KeyUse, Skipped};

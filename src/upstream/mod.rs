@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod decryption;
 mod feed;
 mod fetch;
 mod publish;
@@ -14,6 +15,7 @@ mod uri;
 mod watch;
 
 pub use client::Trust;
+pub use decryption::read_private_keys;
 pub use feed::Feed;
 pub use source::{
     Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,
