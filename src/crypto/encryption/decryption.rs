@@ -173,7 +173,7 @@ impl DecryptionKey {
         content.open(&key, sealed)
     }
 
-    fn content_key(
+    pub(super) fn content_key(
         &self,
         content: ContentEncryption,
         sealed: &Sealed<'_>,
@@ -250,7 +250,7 @@ pub(super) fn wrapping_key(key: &[u8]) -> Option<AesKek> {
     }
 }
 
-fn unwrap(wrapping: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotDecrypted> {
+pub(super) fn unwrap(wrapping: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotDecrypted> {
     let wrapping = wrapping_key(wrapping).ok_or(NotDecrypted)?;
     let mut room = Zeroizing::new(vec![0; wrapped.len()]);
     let length = wrapping
