@@ -14,7 +14,7 @@ use crate::cache::Digest;
 use crate::clock::{self, Now};
 use crate::metrics::IssuerLabels;
 use crate::verdict::{Unavailable, Verdict};
-use crate::verify::{Answer, Question, Recalled, Records, Scratch, verify_batch};
+use crate::verify::{Answer, Question, Recalled, Records, Scratch, Want, verify_batch};
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
@@ -361,6 +361,8 @@ fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
     if !others.is_empty() {
         shared.metrics.coalesced.inc_by(others.len() as u64);
     }
+    // An encrypted token is opened once for all who want the same of it.
+    let mut opened: Option<(Want, Verdict)> = None;
     for ticket in others {
         let question = ticket.question();
         let verdict = match (&answer.verdict, &answer.remember) {
@@ -368,7 +370,14 @@ fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
             (Verdict::Valid(_), Some(remember)) if question.want != first.question().want => {
                 match ticket.records().recall(question, &remember.entry, now) {
                     Recalled::Answer(verdict) | Recalled::Renewed(verdict, _) => verdict,
-                    Recalled::Closed => verify_again(&ticket, now),
+                    Recalled::Closed => match &opened {
+                        Some((want, verdict)) if want == question.want => verdict.clone(),
+                        _ => {
+                            let verdict = verify_again(&ticket, now);
+                            opened = Some((question.want.clone(), verdict.clone()));
+                            verdict
+                        }
+                    },
                     Recalled::Stale => Unavailable::OVERLOADED.into(),
                 }
             }

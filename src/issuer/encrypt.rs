@@ -202,3 +202,6 @@ fn x25519() -> Result<Jwk, EncryptError> {
     let x = <[u8; 32]>::try_from(public.as_ref()).map_err(|_| EncryptError::Library)?;
     Ok(Jwk::from_x25519(x, d))
 }
+
+#[cfg(test)]
+mod tests;

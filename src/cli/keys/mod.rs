@@ -1,5 +1,6 @@
 //! `jotd keys`: makes keys, and looks at them.
 
+mod encryption;
 mod generate;
 mod list;
 
@@ -26,6 +27,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Generate(generate::Args),
+    GenerateEncryption(encryption::Args),
     /// List the keys of a JWK Set, JWK or PEM file, and say which cannot be used
     ///
     /// Thumbprints are those of RFC 7638; a secret's is left out, because guesses could be tried against it.
@@ -54,6 +56,7 @@ struct FileArgs {
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Generate(args) => generate::run(args),
+        Command::GenerateEncryption(args) => encryption::run(args),
         Command::List { file, json } => list::list(file, *json),
         Command::Public(file) => list::public(file),
     }
