@@ -41,12 +41,14 @@ pub enum EncryptError {
 }
 
 /// What a key that names nothing is used for: the first of these that fits it.
-const USUAL_ALGORITHMS: [KeyManagement; 8] = [
+const USUAL_ALGORITHMS: [KeyManagement; 10] = [
     KeyManagement::RsaOaep256,
     KeyManagement::EcdhEsA256Kw,
     KeyManagement::A256Kw,
+    KeyManagement::A192Kw,
     KeyManagement::A128Kw,
     KeyManagement::RsaOaep,
+    KeyManagement::EcdhEsA192Kw,
     KeyManagement::EcdhEsA128Kw,
     KeyManagement::EcdhEs,
     KeyManagement::Direct,
@@ -163,7 +165,10 @@ pub fn generate(
                 _ => EncryptError::Library,
             })?
         }
-        KeyManagement::EcdhEs | KeyManagement::EcdhEsA128Kw | KeyManagement::EcdhEsA256Kw => {
+        KeyManagement::EcdhEs
+        | KeyManagement::EcdhEsA128Kw
+        | KeyManagement::EcdhEsA192Kw
+        | KeyManagement::EcdhEsA256Kw => {
             let of_curve =
                 |algorithm| signer::generate(algorithm, None).map_err(|_| EncryptError::Library);
             match curve.unwrap_or(AgreementCurve::X25519) {
@@ -174,6 +179,7 @@ pub fn generate(
             }
         }
         KeyManagement::A128Kw => shared(16),
+        KeyManagement::A192Kw => shared(24),
         KeyManagement::A256Kw => shared(32),
         KeyManagement::Direct => shared(encoding.ok_or_else(refused)?.key_bytes()),
     };

@@ -2,12 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::agreement::{self, AgreementPoint, OtherInfo};
-use super::{AgreementCurve, ContentEncryption, KeyError, KeyManagement, NotDecrypted};
+use super::{AgreementCurve, ContentEncryption, KeyError, KeyManagement, NotDecrypted, wrap};
 use crate::crypto::{Scheme, rsa};
 use crate::os;
 use aws_lc_rs::agreement::PrivateKey;
 use aws_lc_rs::encoding::AsDer as _;
-use aws_lc_rs::key_wrap::{AES_128, AES_256, AesKek, KeyWrap as _};
 use aws_lc_rs::rsa::{
     KeyPairComponents, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm,
     OaepPrivateDecryptingKey, PrivateDecryptingKey, PublicKeyComponents,
@@ -122,7 +121,9 @@ impl DecryptionKey {
         key: &[u8],
     ) -> Result<Self, KeyError> {
         let length = match (management, content) {
-            (KeyManagement::A128Kw | KeyManagement::A256Kw, None) => management.wrapping_bytes(),
+            (KeyManagement::A128Kw | KeyManagement::A192Kw | KeyManagement::A256Kw, None) => {
+                management.wrapping_bytes()
+            }
             (KeyManagement::Direct, Some(content)) => Some(content.key_bytes()),
             _ => None,
         };
@@ -205,7 +206,9 @@ impl DecryptionKey {
                 let derived = agreement::derive(key, ephemeral, info, length)?;
                 match wrapping {
                     None => Ok(derived),
-                    Some(_) => unwrap(&derived, sealed.encrypted_key),
+                    Some(_) => {
+                        wrap::unwrap(&derived, sealed.encrypted_key).map_err(|_| NotDecrypted)
+                    }
                 }
             }
             Material::Symmetric(key) if self.management == KeyManagement::Direct => {
@@ -215,7 +218,9 @@ impl DecryptionKey {
                 }
                 Ok(key.clone())
             }
-            Material::Symmetric(key) => unwrap(key, sealed.encrypted_key),
+            Material::Symmetric(key) => {
+                wrap::unwrap(key, sealed.encrypted_key).map_err(|_| NotDecrypted)
+            }
         }
     }
 
@@ -239,26 +244,6 @@ pub(super) fn oaep(management: KeyManagement) -> Option<&'static OaepAlgorithm> 
         KeyManagement::RsaOaep256 => Some(&OAEP_SHA256_MGF1SHA256),
         _ => None,
     }
-}
-
-/// The AES key that wraps (RFC 3394, with the default initial value).
-pub(super) fn wrapping_key(key: &[u8]) -> Option<AesKek> {
-    match key.len() {
-        16 => AesKek::new(&AES_128, key).ok(),
-        32 => AesKek::new(&AES_256, key).ok(),
-        _ => None,
-    }
-}
-
-pub(super) fn unwrap(wrapping: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotDecrypted> {
-    let wrapping = wrapping_key(wrapping).ok_or(NotDecrypted)?;
-    let mut room = Zeroizing::new(vec![0; wrapped.len()]);
-    let length = wrapping
-        .unwrap(wrapped, &mut room)
-        .map_err(|_| NotDecrypted)?
-        .len();
-    room.truncate(length);
-    Ok(room)
 }
 
 /// Says what it is for, never what it is made of.

@@ -12,6 +12,7 @@ mod decryption;
 mod sealing;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
 pub use agreement::{AgreementCurve, AgreementPoint};
 pub use decryption::{DecryptionKey, Sealed};
@@ -28,8 +29,10 @@ pub enum KeyManagement {
     RsaOaep256,
     EcdhEs,
     EcdhEsA128Kw,
+    EcdhEsA192Kw,
     EcdhEsA256Kw,
     A128Kw,
+    A192Kw,
     A256Kw,
     Direct,
 }
@@ -53,13 +56,15 @@ pub struct NotDecrypted;
 
 impl KeyManagement {
     /// Every one, in the order of RFC 7518 §4.1.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::RsaOaep,
         Self::RsaOaep256,
         Self::EcdhEs,
         Self::EcdhEsA128Kw,
+        Self::EcdhEsA192Kw,
         Self::EcdhEsA256Kw,
         Self::A128Kw,
+        Self::A192Kw,
         Self::A256Kw,
         Self::Direct,
     ];
@@ -72,8 +77,10 @@ impl KeyManagement {
             Self::RsaOaep256 => "RSA-OAEP-256",
             Self::EcdhEs => "ECDH-ES",
             Self::EcdhEsA128Kw => "ECDH-ES+A128KW",
+            Self::EcdhEsA192Kw => "ECDH-ES+A192KW",
             Self::EcdhEsA256Kw => "ECDH-ES+A256KW",
             Self::A128Kw => "A128KW",
+            Self::A192Kw => "A192KW",
             Self::A256Kw => "A256KW",
             Self::Direct => "dir",
         }
@@ -88,7 +95,10 @@ impl KeyManagement {
     /// Whether a key is agreed upon with an ephemeral one.
     #[must_use]
     pub const fn is_agreement(self) -> bool {
-        matches!(self, Self::EcdhEs | Self::EcdhEsA128Kw | Self::EcdhEsA256Kw)
+        matches!(
+            self,
+            Self::EcdhEs | Self::EcdhEsA128Kw | Self::EcdhEsA192Kw | Self::EcdhEsA256Kw
+        )
     }
 
     /// Whether nothing is sent of the key that encrypts the content (RFC 7516 §5.2, step 10).
@@ -105,6 +115,7 @@ impl KeyManagement {
     const fn wrapping_bytes(self) -> Option<usize> {
         match self {
             Self::A128Kw | Self::EcdhEsA128Kw => Some(16),
+            Self::A192Kw | Self::EcdhEsA192Kw => Some(24),
             Self::A256Kw | Self::EcdhEsA256Kw => Some(32),
             _ => None,
         }
@@ -125,12 +136,14 @@ impl KeyManagement {
                 let bytes = encrypted_key_bytes.clamp(256, SIGNATURE_BYTES_MAX) as u64;
                 RSA_2048_NS * bytes * bytes / (256 * 256) * bytes / 256
             }
-            Self::EcdhEs | Self::EcdhEsA128Kw | Self::EcdhEsA256Kw => match curve {
-                Some(AgreementCurve::P384) => 350_000,
-                Some(AgreementCurve::P521) => 600_000,
-                _ => 90_000,
-            },
-            Self::A128Kw | Self::A256Kw | Self::Direct => 3_000,
+            Self::EcdhEs | Self::EcdhEsA128Kw | Self::EcdhEsA192Kw | Self::EcdhEsA256Kw => {
+                match curve {
+                    Some(AgreementCurve::P384) => 350_000,
+                    Some(AgreementCurve::P521) => 600_000,
+                    _ => 90_000,
+                }
+            }
+            Self::A128Kw | Self::A192Kw | Self::A256Kw | Self::Direct => 5_000,
         }
     }
 }

@@ -2,12 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::agreement::{self, AgreementPoint, OtherInfo};
-use super::decryption::{oaep, wrapping_key};
-use super::{ContentEncryption, KeyError, KeyManagement};
+use super::decryption::oaep;
+use super::{ContentEncryption, KeyError, KeyManagement, wrap};
 use crate::crypto::{Scheme, rsa};
 use crate::os;
 use aws_lc_rs::agreement::PrivateKey;
-use aws_lc_rs::key_wrap::KeyWrap as _;
 use aws_lc_rs::rsa::{OaepPublicEncryptingKey, PublicEncryptingKey};
 use der::Encode as _;
 use der::asn1::{BitStringRef, UintRef};
@@ -158,7 +157,7 @@ impl EncryptionKey {
                     None => (derived, Vec::new()),
                     Some(_) => {
                         let key = fresh();
-                        let encrypted = wrap(&derived, &key)?;
+                        let encrypted = wrap::wrap(&derived, &key).map_err(|_| NotEncrypted)?;
                         (key, encrypted)
                     }
                 };
@@ -172,7 +171,7 @@ impl EncryptionKey {
             }
             Material::Symmetric(wrapping) => {
                 let key = fresh();
-                let encrypted = wrap(wrapping, &key)?;
+                let encrypted = wrap::wrap(wrapping, &key).map_err(|_| NotEncrypted)?;
                 (key, encrypted, None)
             }
         };
@@ -196,18 +195,6 @@ impl ContentKey {
 }
 
 const NOT_RSA: KeyError = KeyError::Malformed("not an RSA public key");
-
-fn wrap(wrapping: &[u8], key: &[u8]) -> Result<Vec<u8>, NotEncrypted> {
-    let wrapping = wrapping_key(wrapping).ok_or(NotEncrypted)?;
-    // RFC 3394 §2.2.1: one block of 64 bits more.
-    let mut wrapped = vec![0; key.len() + 8];
-    let length = wrapping
-        .wrap(key, &mut wrapped)
-        .map_err(|_| NotEncrypted)?
-        .len();
-    wrapped.truncate(length);
-    Ok(wrapped)
-}
 
 /// RFC 8017 A.1.1 within RFC 5280 §4.1.2.7.
 fn rsa_spki(n: &[u8], e: &[u8]) -> der::Result<Vec<u8>> {

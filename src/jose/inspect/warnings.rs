@@ -128,7 +128,12 @@ fn of_jwe_header(header: &Object<'_>, warnings: &mut Vec<String>) {
         }
         Some(alg) => match KeyManagement::from_name(alg) {
             None => warn("alg is not one that jotd decrypts by"),
-            Some(KeyManagement::Direct | KeyManagement::A128Kw | KeyManagement::A256Kw) => warn(
+            Some(
+                KeyManagement::Direct
+                | KeyManagement::A128Kw
+                | KeyManagement::A192Kw
+                | KeyManagement::A256Kw,
+            ) => warn(
                 "alg is symmetric: whoever can read such tokens can also write them; only the signature inside counts",
             ),
             Some(_) => {}

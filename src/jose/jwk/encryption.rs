@@ -15,6 +15,7 @@ const OAEP: &[KeyManagement] = &[KeyManagement::RsaOaep, KeyManagement::RsaOaep2
 const AGREEMENT: &[KeyManagement] = &[
     KeyManagement::EcdhEs,
     KeyManagement::EcdhEsA128Kw,
+    KeyManagement::EcdhEsA192Kw,
     KeyManagement::EcdhEsA256Kw,
 ];
 
@@ -236,7 +237,8 @@ fn managements(material: &Material) -> &'static [KeyManagement] {
         Material::Oct { k } => match k.len() {
             16 => &[KeyManagement::A128Kw, KeyManagement::Direct],
             32 => &[KeyManagement::A256Kw, KeyManagement::Direct],
-            24 | 48 | 64 => &[KeyManagement::Direct],
+            24 => &[KeyManagement::A192Kw, KeyManagement::Direct],
+            48 | 64 => &[KeyManagement::Direct],
             _ => &[],
         },
     }

@@ -63,8 +63,10 @@ fn pairs() -> Vec<(DecryptionKey, EncryptionKey)> {
     let mut pairs = vec![
         agreed(KeyManagement::EcdhEs),
         agreed(KeyManagement::EcdhEsA128Kw),
+        agreed(KeyManagement::EcdhEsA192Kw),
         agreed(KeyManagement::EcdhEsA256Kw),
         shared(KeyManagement::A128Kw, None, 16),
+        shared(KeyManagement::A192Kw, None, 24),
         shared(KeyManagement::A256Kw, None, 32),
     ];
     for content in ContentEncryption::ALL {
