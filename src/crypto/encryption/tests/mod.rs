@@ -4,10 +4,11 @@ mod wycheproof;
 
 use super::agreement::OtherInfo;
 use super::*;
-use crate::encoding::base64url;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 fn octets(text: &str) -> Vec<u8> {
-    base64url::decode_vec(text.as_bytes()).expect("base64url")
+    URL_SAFE_NO_PAD.decode(text).expect("base64url")
 }
 
 fn point(x: &str, y: &str) -> AgreementPoint {
@@ -40,7 +41,7 @@ fn the_agreement_of_rfc_7518_c_gives_its_key_to_both_sides() {
         )
         .expect("a scalar");
         let key = agreement::derive(&private, &point(x, y), info, 16).expect("on the curve");
-        assert_eq!(base64url::encode_string(&key), "VqqN6vgjbSBcIijNcacQGg");
+        assert_eq!(URL_SAFE_NO_PAD.encode(&*key), "VqqN6vgjbSBcIijNcacQGg");
     }
 }
 
