@@ -35,8 +35,8 @@ pub(super) fn decryption(raw: &raw::Issuer, checker: &mut Checker<'_>) -> Option
     ) else {
         checker.found.push(
             place,
-            "encrypted tokens need all of `decrypt_key_files`, `jwe_algorithms` and `jwe_encodings`, or none is \
-             accepted",
+            "encrypted tokens need all of `decrypt_key_files`, `jwe_algorithms` and `jwe_encodings`, each without a \
+             fault; leave all out to refuse them",
         );
         return None;
     };
