@@ -13,7 +13,7 @@ use crate::jose::{CompactJwe, JoseError, JweHeader};
 use crate::keys::{Decryption, DecryptionSlot};
 use crate::limits::KEY_CANDIDATES_MAX;
 use crate::verdict::Refusal;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
@@ -158,21 +158,18 @@ impl Records {
         let Some(openings) = &self.openings else {
             return Vec::new();
         };
-        let mut jwks: Vec<&str> = Vec::new();
-        for holding in &openings.keys {
-            let is_held = || {
-                self.issuers().any(|issuer| {
-                    tenant.is_none_or(|tenant| *issuer.tenant == *tenant)
-                        && holding.holders.contains_key(&issuer.name)
-                })
-            };
-            if let Some(jwk) = holding.slot.public_jwk.as_deref()
-                && is_held()
-            {
-                jwks.push(jwk);
-            }
-        }
-        jwks
+        let of_tenant: HashSet<&str> = self
+            .issuers()
+            .filter(|issuer| tenant.is_none_or(|tenant| *issuer.tenant == *tenant))
+            .map(|issuer| &*issuer.name)
+            .collect();
+        let is_held = |holding: &&Holding| {
+            let mut holders = holding.holders.keys();
+            holders.any(|issuer| of_tenant.contains(&**issuer))
+        };
+        let held = openings.keys.iter().filter(is_held);
+        held.filter_map(|holding| holding.slot.public_jwk.as_deref())
+            .collect()
     }
 }
 
