@@ -4,7 +4,7 @@ use super::*;
 use crate::jose::{ContentEncryption, Jwk, KeyManagement};
 use crate::keys::Decryption;
 use crate::replay::UsedTokens;
-use crate::revocation::IdKey;
+use crate::revocation::{IdKey, Member, Options, Order, Register, Staleness, Standing};
 
 /// A signed token, and the same encrypted by another implementation in every way that is offered.
 fn nested() -> serde_json::Value {
@@ -427,4 +427,44 @@ fn no_octets_open_as_anything_else_than_they_are() {
         assert_ne!(reason(&records, &changed), None, "{at}");
         assert_ne!(reason(&records, &token[..at]), None, "{at}");
     }
+}
+
+/// Checks I-21.
+#[test]
+fn an_order_that_names_the_token_inside_revokes_it_in_any_wrapping() {
+    let register = Arc::new(Register::new(&Options::default()));
+    register.set_standing(Standing::Local);
+    let revocation = Revocation {
+        register,
+        ids: IdKey::new(b"of the deployment"),
+        staleness: hashbrown::HashMap::new(),
+        staleness_default: Staleness::Strict,
+    };
+    let records = decrypting(&terms(&[jwk(KEY)], 0)).revoking(&revocation);
+    let signed = good();
+    let tokens = [(); 2].map(|()| encrypt(ENCRYPTED, signed.as_bytes()));
+    let answer = ask(&records, &tokens[0], PolicyId::DEFAULT);
+    let remember = answer.remember.expect("verified");
+    let mut known = answer.verdict;
+    assert!(known.is_valid());
+    let order = Order::everything("default")
+        .naming(Member::TokenId, "t1")
+        .expect("a short name");
+    let now = Now::at(NOW);
+    let record = order
+        .record(&revocation.ids, Some(600), now)
+        .expect("in time");
+    revocation.register.merge(&[record], now);
+    for token in tokens.iter().chain([&signed]) {
+        assert_eq!(reason(&records, token), Some(Reason::Revoked));
+    }
+    // Something near it has changed, so a hit is looked at again, which takes opening it.
+    let hit = recall(&records, &tokens[0], remember, &Want::Verdict);
+    assert!(matches!(hit, Recalled::Closed));
+    records.reconsider(tokens[0].as_bytes(), &mut known, now);
+    assert_eq!(
+        known.reason(),
+        Some(Reason::Revoked),
+        "a verdict not given yet is taken back"
+    );
 }
