@@ -62,6 +62,15 @@ pub const RSA_BITS_MAX: usize = 8192;
 /// Longest signature of any supported algorithm, in bytes: RSA with the largest modulus.
 pub const SIGNATURE_BYTES_MAX: usize = RSA_BITS_MAX / 8;
 
+/// Longest encrypted key of a JWE, in bytes: RSA with the largest modulus.
+pub const ENCRYPTED_KEY_BYTES_MAX: usize = RSA_BITS_MAX / 8;
+
+/// Longest initialization vector of a JWE, in bytes: a block of AES.
+pub const IV_BYTES_MAX: usize = 16;
+
+/// Longest authentication tag of a JWE, in bytes: that of A256CBC-HS512.
+pub const TAG_BYTES_MAX: usize = 32;
+
 /// Most tokens in one frame or one batch call.
 pub const FRAME_TOKENS_MAX: usize = 1024;
 

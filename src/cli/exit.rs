@@ -1,7 +1,7 @@
 //! How a command ends. One place turns ends into exit codes: 0 done and valid, 1 a token was invalid or
 //! a check failed, 2 usage or configuration error.
 
-use jotd::issuer::SigningError;
+use jotd::issuer::{EncryptError, SigningError};
 use jotd::vault::VaultError;
 use std::io;
 use std::path::Path;
@@ -67,6 +67,15 @@ impl Failure {
             }
             Self::Fault(message) => format!("error: {message}\n"),
             Self::OutputClosed => String::new(),
+        }
+    }
+}
+
+impl From<EncryptError> for Failure {
+    fn from(error: EncryptError) -> Self {
+        match error {
+            EncryptError::Library => Self::Fault(error.to_string()),
+            error => Self::Usage(error.to_string()),
         }
     }
 }

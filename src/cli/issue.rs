@@ -1,5 +1,6 @@
 //! `jotd issue`: mints tokens with a private key or a secret from a file, with a key ring, or in a hardware module.
 
+use super::encryption::Encryption;
 use super::exit::{Failure, Outcome};
 use super::keys::{ENVIRONMENT, SealArgs};
 use super::{algorithms, files, keyfiles};
@@ -34,7 +35,10 @@ Examples:
 
   A hundred thousand, to see how fast they verify:
     jotd issue --key private.jwk --issuer https://idp.example --audience payments --count 100000 |
-      jotd verify --jwks jwks.json --issuer https://idp.example --audience payments > /dev/null")]
+      jotd verify --jwks jwks.json --issuer https://idp.example --audience payments > /dev/null
+
+  One that only the owner of a key can read:
+    jotd issue --key private.jwk --issuer https://idp.example --audience payments --encrypt their-jwks.json")]
 pub(super) struct Args {
     /// Private key to sign with: a JWK, a JWK Set with a single private key, or PEM; or the RFC 7512 URI (pkcs11:…)
     /// of a key in a hardware module
@@ -117,6 +121,8 @@ pub(super) struct Args {
     /// Further claim with any JSON as its value; may be repeated
     #[arg(long, value_name = "NAME=JSON", help_heading = "Claims", value_parser = json_claim)]
     claim_json: Vec<(String, Value)>,
+    #[command(flatten)]
+    encryption: Encryption,
     /// How many tokens, each with its own jti
     #[arg(long, value_name = "N", default_value_t = 1)]
     count: u64,
@@ -127,6 +133,7 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
+    let recipient = args.encryption.recipient(args.insecure_key_permissions)?;
     let clock = args.now.map_or_else(Clock::system, Clock::fixed);
     let mut claims = claims(args)?;
     let key = match &args.keys {
@@ -136,7 +143,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     let progress = progress_bar(args.count);
     let mut output = BufWriter::new(io::stdout().lock());
     for _ in 0..args.count {
-        let token = key.mint(&claims, clock.now().latest)?;
+        let mut token = key.mint(&claims, clock.now().latest)?;
+        if let Some(recipient) = &recipient {
+            token = recipient.encrypt(&token)?;
+        }
         writeln!(output, "{token}").map_err(|error| Failure::output(&error))?;
         progress.inc(1);
     }

@@ -7,7 +7,7 @@ use super::choice::{AnyOr, InlineJwks, ReplayWord, Types};
 use super::fault::{Place, shown};
 use super::section::At;
 use super::setting::{FilePath, List, Text};
-use super::{Issuer, check_fetch, raw};
+use super::{Issuer, check_fetch, check_jwe, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
@@ -65,6 +65,7 @@ pub(super) fn issuers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<Iss
         let token_bytes_max = raw.limits.token_bytes_max.value.usize();
         issuers.extend(one(issuer, place, token_bytes_max, checker));
     }
+    check_jwe::names(&issuers, checker);
     issuers
 }
 
@@ -76,6 +77,7 @@ fn one(
 ) -> Option<Issuer> {
     let algorithms = raw.algorithms.as_ref();
     let source = source(raw, place, checker);
+    let decryption = check_jwe::decryption(raw, checker);
     check_status_lists(raw, checker);
     if let (Some(algorithms), Some((source, _))) = (algorithms, &source) {
         fit(&algorithms.value, source, checker);
@@ -131,6 +133,7 @@ fn one(
             },
             timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
         },
+        decryption,
     })
 }
 

@@ -11,6 +11,7 @@ mod check;
 mod check_feed;
 mod check_fetch;
 mod check_issuer;
+mod check_jwe;
 mod check_peer;
 mod check_revocation;
 mod check_secrets;
@@ -31,6 +32,7 @@ pub use fault::{Fault, Faults, Origin};
 pub use schema::schema;
 
 use crate::engine;
+use crate::keys::Decryption;
 use crate::policy::{Narrowing, Policy};
 use crate::revocation::Staleness;
 use crate::transport;
@@ -261,6 +263,8 @@ pub struct Issuer {
     pub source: Source,
     /// How its status lists are fetched, if its policy looks at any.
     pub status_source: StatusSource,
+    /// How its tokens may be encrypted, if they may.
+    pub decryption: Option<Arc<Decryption>>,
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.

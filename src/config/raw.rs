@@ -10,7 +10,7 @@ use super::section::section;
 use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
 use crate::cache::{CAPACITY_DEFAULT, SHARDS_DEFAULT};
 use crate::engine::{QUEUE_COST_NS_DEFAULT, TABLE_MIB_DEFAULT};
-use crate::jose::Algorithm;
+use crate::jose::{Algorithm, ContentEncryption, KeyManagement};
 use crate::limits::{
     BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
     TOKEN_BYTES_DEFAULT, TOKEN_BYTES_MAX,
@@ -362,6 +362,15 @@ section! {
         /// An HTTP proxy for fetches, like "http://proxy.example:3128". It resolves the host's name, so that it is the
         /// one to keep private addresses out.
         optional proxy: Text;
+        /// One or several files with private keys to which its tokens may be encrypted: JWK, JWK Set or PEM. Unset:
+        /// encrypted tokens are refused.
+        optional decrypt_key_files: OneOrMany<FilePath>;
+        /// Accepted ways of encrypting the content's key. A key that names none itself is pinned to the first that fits.
+        optional jwe_algorithms: List<KeyManagement>;
+        /// Accepted ways of encrypting the content.
+        optional jwe_encodings: List<ContentEncryption>;
+        /// Longest token that a compressed content (`zip`) may hold, in bytes. 0 refuses compressed ones.
+        default jwe_zip_bytes_max: Count<0, { TOKEN_BYTES_MAX as i64 }> = 0;
     }
 }
 

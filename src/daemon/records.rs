@@ -73,7 +73,12 @@ pub(super) fn records(
         config.issuers.iter().map(issuer).collect(),
         config.policies.clone(),
     )?;
+    let decrypting = config
+        .issuers
+        .iter()
+        .filter_map(|issuer| Some((issuer.name.clone(), Arc::clone(issuer.decryption.as_ref()?))));
     let records = records
+        .decrypting(decrypting)
         .spending(&held_against.replay)
         .with_statuses(Arc::clone(&held_against.statuses));
     Ok(match &held_against.revocation {

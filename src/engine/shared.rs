@@ -110,6 +110,7 @@ impl Shared {
                 self.cache.renew(digest, &entry, revocation);
                 Some(verdict)
             }
+            Recalled::Closed => None,
             Recalled::Stale => {
                 self.cache.remove(digest);
                 self.metrics.cache_invalidations.inc();

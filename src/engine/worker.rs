@@ -14,7 +14,7 @@ use super::shared::Shared;
 use crate::cache::Digest;
 use crate::clock::{self, Now};
 use crate::verdict::{Unavailable, Verdict};
-use crate::verify::{Answer, Question, Recalled, Records, Scratch, verify_batch};
+use crate::verify::{Answer, Question, Recalled, Records, Scratch, Want, verify_batch};
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
@@ -340,12 +340,28 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
     }
 }
 
+/// The verdict on an encrypted token for one who wants other claims of it: what is in it was not kept.
+fn verify_again(ticket: &Ticket, now: Now) -> Verdict {
+    let mut answers = Vec::with_capacity(1);
+    verify_batch(
+        ticket.records(),
+        &[ticket.question()],
+        now,
+        &mut Scratch::default(),
+        &mut answers,
+    );
+    let answer = answers.pop();
+    answer.map_or(Unavailable::OVERLOADED.into(), |answer| answer.verdict)
+}
+
 /// Answers all who waited for a token.
 pub(super) fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
     let Flight { first, others, .. } = flight;
     if !others.is_empty() {
         shared.metrics.coalesced.inc_by(others.len() as u64);
     }
+    // An encrypted token is opened once for all who want the same of it.
+    let mut opened: Option<(Want, Verdict)> = None;
     for ticket in others {
         let question = ticket.question();
         let verdict = match (&answer.verdict, &answer.remember) {
@@ -353,6 +369,14 @@ pub(super) fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
             (Verdict::Valid(_), Some(remember)) if question.want != first.question().want => {
                 match ticket.records().recall(question, &remember.entry, now) {
                     Recalled::Answer(verdict) | Recalled::Renewed(verdict, _) => verdict,
+                    Recalled::Closed => match &opened {
+                        Some((want, verdict)) if want == question.want => verdict.clone(),
+                        _ => {
+                            let verdict = verify_again(&ticket, now);
+                            opened = Some((question.want.clone(), verdict.clone()));
+                            verdict
+                        }
+                    },
                     Recalled::Stale => Unavailable::OVERLOADED.into(),
                 }
             }

@@ -8,10 +8,12 @@
 
 mod claims;
 pub mod danger;
+mod encrypt;
 pub mod ring;
 mod signer;
 
 pub use claims::Claims;
+pub use encrypt::{EncryptError, Recipient, generate as generate_encryption_key};
 pub use signer::RemoteSigner;
 
 use crate::crypto::{Check, KeyError, Outcome, VerifyingKey, verify_batch};

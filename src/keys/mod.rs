@@ -1,11 +1,13 @@
-//! Keeps an issuer's public keys, each pinned to one algorithm. Never fetches them: that is upstream's
-//! work.
+//! Keeps an issuer's public keys, each pinned to one algorithm, and the private ones that its tokens may be encrypted
+//! to. Never fetches them: that is upstream's work.
 #![forbid(unsafe_code)]
 
 mod changes;
+mod decryption;
 mod usage;
 
 pub use changes::Changes;
+pub use decryption::{Decryption, DecryptionKeyId, DecryptionSlot};
 pub use usage::Usage;
 
 use crate::crypto::{Scheme, VerifyingKey};

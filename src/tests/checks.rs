@@ -21,7 +21,7 @@ const ITEMS: &[Item] = &[
     ),
     (
         "V-02",
-        "exactly three segments; a JWE is told apart and refused",
+        "exactly three segments; a JWE is told apart, and refused unless it was asked for",
         None,
     ),
     ("V-03", "no mixing of serializations", None),
@@ -43,7 +43,7 @@ const ITEMS: &[Item] = &[
     ),
     ("V-08", "`crit` is understood or the token refused", None),
     ("V-09", "`b64: false` is refused (RFC 7797)", None),
-    ("V-10", "`zip` is refused", None),
+    ("V-10", "`zip` is refused, or asked for and bounded", None),
     ("V-11", "an explicit list of algorithms an issuer", None),
     ("V-12", "`alg` is compared case-sensitively", None),
     ("V-13", "`none` is refused", None),
@@ -82,7 +82,11 @@ const ITEMS: &[Item] = &[
         "PKCS#1: the whole encoding is compared; PSS: salt length is the digest's",
         None,
     ),
-    ("V-25", "nested tokens are refused", None),
+    (
+        "V-25",
+        "of nested tokens both layers are checked, and a second layer is refused",
+        None,
+    ),
     ("V-26", "MACs are compared in constant time", None),
     (
         "V-27",

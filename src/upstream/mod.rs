@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod decryption;
 mod feed;
 mod fetch;
 mod follow;
@@ -24,6 +25,7 @@ mod watch;
 mod weak;
 
 pub use client::Trust;
+pub use decryption::read_private_keys;
 pub use feed::Feed;
 pub use given::Given;
 pub use kept::KeptSets;

@@ -299,7 +299,10 @@ fn pem(_path: &Path, bytes: &[u8], _mode: u32) -> Result<Jwk, FileFault> {
     Jwk::from_pem(text).map_err(|error| FileFault::Malformed(error.to_string()))
 }
 
-fn at<T>(path: &Path, read: impl FnOnce() -> Result<T, FileFault>) -> Result<T, FileError> {
+pub(super) fn at<T>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, FileFault>,
+) -> Result<T, FileError> {
     read().map_err(|cause| FileError {
         path: path.to_owned(),
         cause,
@@ -307,7 +310,7 @@ fn at<T>(path: &Path, read: impl FnOnce() -> Result<T, FileFault>) -> Result<T, 
 }
 
 /// Reads a file and its permission bits, both from one descriptor, so that they belong together.
-fn read_bounded(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), FileFault> {
+pub(super) fn read_bounded(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), FileFault> {
     let file = File::open(path).map_err(FileFault::Unreadable)?;
     let metadata = file.metadata().map_err(FileFault::Unreadable)?;
     if !metadata.is_file() {

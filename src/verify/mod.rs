@@ -9,6 +9,7 @@ mod digest;
 mod header_memo;
 mod hearing;
 mod issuer;
+mod opening;
 mod recall;
 mod records;
 mod revoking;
@@ -28,7 +29,7 @@ pub use revoking::{Outlook, Revocation};
 pub use spending::{Replay, Unsettled};
 
 use crate::cache::Entry;
-use crate::jose::{Claims, CompactJws, JoseError};
+use crate::jose::{Claims, CompactJwe, CompactJws, JoseError};
 use crate::verdict::{ClaimsJson, Refusal, Verdict};
 
 /// One question: a token, and under which terms.
@@ -101,7 +102,12 @@ impl Answer {
 /// The refusal that verification would give as well, for structure comes first in the order of
 /// precedence.
 pub fn estimate_cost_ns(token: &[u8], token_bytes_max: usize) -> Result<u64, Refusal> {
-    let jws = CompactJws::parse(token, token_bytes_max).map_err(refusal)?;
+    let jws = match CompactJws::parse(token, token_bytes_max) {
+        Err(_) if CompactJwe::is_one(token) && token.len() <= token_bytes_max => {
+            return Ok(opening::estimate_cost_ns(token, token_bytes_max));
+        }
+        jws => jws.map_err(refusal)?,
+    };
     let header = header_memo::parse(jws.header_segment()).map_err(refusal)?;
     let signature_bytes = jws.signature_segment().len() * 3 / 4;
     let reading_ns = 500 + token.len() as u64;

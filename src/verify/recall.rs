@@ -16,6 +16,9 @@ pub enum Recalled {
     Answer(Verdict),
     /// The same, and the entry is to keep this later word on revocations.
     Renewed(Verdict, [u64; 2]),
+    /// The entry still holds, but what is asked stands in the token, and that is encrypted: opening it costs as much as
+    /// verifying, and belongs where that is done.
+    Closed,
     /// Keys or policy have changed, or a time check needs the token itself: verify it again.
     Stale,
 }
@@ -56,9 +59,21 @@ impl Records {
         if !window.contains(now) {
             return recall_outside(entry, current.issuer.policy.leeway_seconds, now);
         }
+        let policy = &current.issuer.policy;
+        let reads_token = || {
+            *question.want != Want::Verdict
+                || !policy.status_lists.is_empty()
+                || self.spends_one_of(question.policy, &current.issuer.name)
+        };
+        if self.openings.is_some() && reads_token() && self.opens(question.token) {
+            return Recalled::Closed;
+        }
         let word = match &current.revoking {
-            None => Word::Clear(Freshness::default()),
-            Some(revoking) => revoking.recheck(question.token, entry, &slot.signer, now),
+            None => Some(Word::Clear(Freshness::default())),
+            Some(revoking) => revoking.recheck(self, question.token, entry, &slot.signer, now),
+        };
+        let Some(word) = word else {
+            return Recalled::Closed;
         };
         let revocation = match word.freshness() {
             Ok(revocation) => revocation,

@@ -1,5 +1,6 @@
 //! Everything a decision rests on besides the token and the time: an immutable snapshot.
 
+use super::opening::Openings;
 use super::revoking::Revoking;
 use super::spending::Spending;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
@@ -28,6 +29,8 @@ pub struct Records {
     pub(super) statuses: Option<Arc<StatusLists>>,
     /// What single-use tokens are held against, if anything.
     pub(super) spending: Option<Arc<Spending>>,
+    /// The keys that tokens may be encrypted to, if any may.
+    pub(super) openings: Option<Arc<Openings>>,
 }
 
 /// An issuer with what the records know of it besides.
@@ -98,6 +101,7 @@ impl Records {
             ),
             statuses: None,
             spending: None,
+            openings: None,
         };
         let mut names = HashMap::with_capacity(issuers.len());
         let mut tenants = HashMap::new();
@@ -197,6 +201,7 @@ impl Records {
             single_use: Arc::clone(&self.single_use),
             statuses: self.statuses.clone(),
             spending: self.spending.clone(),
+            openings: self.openings.clone(),
         })
     }
 
@@ -254,7 +259,8 @@ impl Records {
         self.token_bytes_max
     }
 
-    /// The public keys of one tenant, or of all, as a JWK Set document (RFC 7517 §5).
+    /// The public keys of one tenant, or of all, as a JWK Set document (RFC 7517 §5): those that its tokens are verified
+    /// with, and those that they may be encrypted to.
     #[must_use]
     pub fn public_jwks(&self, tenant: Option<&str>) -> String {
         let keys: Vec<&str> = self
@@ -266,6 +272,7 @@ impl Records {
             })
             .flatten()
             .filter_map(|slot| slot.public_jwk.as_deref())
+            .chain(self.public_encryption_keys(tenant))
             .collect();
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }

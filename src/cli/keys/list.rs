@@ -138,7 +138,7 @@ fn row(key: &Jwk) -> Vec<String> {
     vec![
         key.kid.as_deref().map_or_else(|| "-".to_owned(), visible),
         kind(key),
-        key.alg.map_or("-", jotd::jose::Algorithm::name).to_owned(),
+        alg_name(key).unwrap_or("-").to_owned(),
         use_name(key).to_owned(),
         key.bits().to_string(),
         thumbprint(key).unwrap_or_else(|| "-".to_owned()),
@@ -155,7 +155,7 @@ fn described(key: &Jwk) -> serde_json::Value {
         "kid": key.kid.as_deref(),
         "kty": key.kty(),
         "crv": key.crv(),
-        "alg": key.alg.map(jotd::jose::Algorithm::name),
+        "alg": alg_name(key),
         "use": use_name(key),
         "bits": key.bits(),
         "private": key.is_private(),
@@ -179,6 +179,7 @@ fn kind(key: &Jwk) -> String {
 fn use_name(key: &Jwk) -> &'static str {
     match key.key_use {
         KeyUse::Verify => "sig",
+        KeyUse::Other if key.may_encrypt => "enc",
         KeyUse::Other => "other",
     }
 }
@@ -188,7 +189,16 @@ fn thumbprint(key: &Jwk) -> Option<String> {
     key.to_public_json().is_some().then(|| key.thumbprint())
 }
 
+fn alg_name(key: &Jwk) -> Option<&'static str> {
+    let encryption = || key.encryption_alg.map(jotd::jose::EncryptionAlg::name);
+    key.alg.map(jotd::jose::Algorithm::name).or_else(encryption)
+}
+
 fn why_unusable(key: &Jwk) -> Option<String> {
+    let signs_nothing = key.key_use == KeyUse::Other || key.schemes().is_empty();
+    if signs_nothing && key.may_encrypt && !key.managements().is_empty() {
+        return None;
+    }
     if key.key_use == KeyUse::Other {
         return Some("it is not for verifying signatures".to_owned());
     }

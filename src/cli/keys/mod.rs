@@ -1,6 +1,7 @@
 //! `jotd keys`: makes keys, rotates rings of them, and looks at them.
 
 mod doctor;
+mod encryption;
 mod generate;
 mod list;
 mod refresh;
@@ -44,6 +45,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Generate(generate::Args),
+    GenerateEncryption(encryption::Args),
     Rotate(rotate::RotateArgs),
     Retire(rotate::RetireArgs),
     Revoke(rotate::RevokeArgs),
@@ -92,6 +94,7 @@ struct FileArgs {
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Generate(args) => generate::run(args),
+        Command::GenerateEncryption(args) => encryption::run(args),
         Command::Rotate(args) => rotate::rotate(args),
         Command::Retire(args) => rotate::retire(args),
         Command::Revoke(args) => rotate::revoke(args),
