@@ -38,7 +38,7 @@ const TOKENS: usize = 65_536;
 const FRAME_TOKENS: usize = 64;
 const MANY: usize = 10_000_000;
 const ORDERS_PER_SECOND: u32 = 1_000;
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 63;
 
 /// The CPU of asker and worker, and that of the orders.
 const CPU: usize = 0;

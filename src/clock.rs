@@ -48,6 +48,9 @@ pub struct Clock(Source);
 enum Source {
     System(Arc<Anchor>),
     Fixed(i64),
+    /// The machine's, with a wall clock that a test steps by seconds.
+    #[cfg(test)]
+    Stepped(Arc<Anchor>, Arc<AtomicI64>),
 }
 
 /// The wall clock as it was believed at some time since boot.
@@ -78,6 +81,20 @@ impl Clock {
         Self(Source::Fixed(unix_seconds))
     }
 
+    /// The machine's clocks, with a wall clock that is off by so many seconds from the start, and by others later.
+    #[cfg(test)]
+    pub(crate) fn off_by(seconds: i64) -> (Self, Arc<AtomicI64>) {
+        let off = Arc::new(AtomicI64::new(seconds));
+        let anchor = Anchor {
+            offset: AtomicI64::new(wall_seconds() + seconds - since_boot().as_secs().cast_signed()),
+            disagrees_since: AtomicI64::new(AGREE),
+        };
+        (
+            Self(Source::Stepped(Arc::new(anchor), Arc::clone(&off))),
+            off,
+        )
+    }
+
     /// Reads the time.
     #[must_use]
     pub fn now(&self) -> Now {
@@ -88,6 +105,10 @@ impl Clock {
                 ..Now::at(*seconds)
             },
             Source::System(anchor) => anchor.reconcile(wall_seconds(), since_boot),
+            #[cfg(test)]
+            Source::Stepped(anchor, off) => {
+                anchor.reconcile(wall_seconds() + off.load(Ordering::Relaxed), since_boot)
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod config;
 // Floor 6: the doors. Everything that opens a socket or a file.
 pub mod transport;
 pub mod upstream;
+pub mod vault;
 
 // Floor 5: the engine. Pinned workers, mailboxes, batches.
 pub mod engine;

@@ -34,6 +34,10 @@ pub const JSON_NAME_BYTES_MAX: usize = 256;
 /// Largest JWK Set document, in bytes. Nimbus' 50 KiB broke users; others allow 1 MiB.
 pub const JWKS_BYTES_MAX: usize = 512 * 1024;
 
+/// How long the JWK Set that we serve may be kept, in seconds. Short: keys are rotated, and asking the own host is
+/// cheap.
+pub const JWKS_MAX_AGE_SECONDS: i64 = 60;
+
 /// Most keys taken from one JWK Set.
 pub const JWKS_KEYS_MAX: usize = 128;
 
@@ -58,6 +62,15 @@ pub const RSA_BITS_MAX: usize = 8192;
 /// Longest signature of any supported algorithm, in bytes: RSA with the largest modulus.
 pub const SIGNATURE_BYTES_MAX: usize = RSA_BITS_MAX / 8;
 
+/// Longest encrypted key of a JWE, in bytes: RSA with the largest modulus.
+pub const ENCRYPTED_KEY_BYTES_MAX: usize = RSA_BITS_MAX / 8;
+
+/// Longest initialization vector of a JWE, in bytes: a block of AES.
+pub const IV_BYTES_MAX: usize = 16;
+
+/// Longest authentication tag of a JWE, in bytes: that of A256CBC-HS512.
+pub const TAG_BYTES_MAX: usize = 32;
+
 /// Most tokens in one frame or one batch call.
 pub const FRAME_TOKENS_MAX: usize = 1024;
 
@@ -72,6 +85,19 @@ pub const BATCH_TOKENS_DEFAULT: usize = 128;
 
 /// Work a worker takes on before yielding to other peers, in nanoseconds of estimated cost.
 pub const BATCH_COST_NS_MAX: u64 = 200_000;
+
+/// Most tokens that wait for their issuers' keys to be looked at.
+pub const PARKED_TOKENS_MAX: usize = 4_096;
+
+/// Most of them of one issuer, and most of one peer: one in a flood must leave the others their places.
+pub const PARKED_PART_MAX: usize = PARKED_TOKENS_MAX / 4;
+
+/// Most key ids that an issuer is known not to have: a few kilobytes for each of ten thousand issuers, while a flood of
+/// invented ones is forgotten.
+pub const ABSENT_KEYS_MAX: usize = 256;
+
+/// Most key sets that are fetched at the same time, of all issuers.
+pub const FETCHES_MAX: usize = 256;
 
 /// Most trusted issuers in one configuration.
 pub const ISSUERS_MAX: usize = 65_536;

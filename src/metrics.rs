@@ -16,7 +16,10 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// Lines of the log that could not be written. A process has one log, whatever else it runs.
+pub static LOG_LINES_LOST: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// Most tenants that have a name of their own in metrics.
 pub const TENANTS_NAMED_MAX: usize = 256;
@@ -81,6 +84,12 @@ pub struct Metrics {
     pub jwks_last_success_timestamp_seconds: Family<IssuerLabels, Gauge>,
     /// Tokens whose `kid` their issuer does not have.
     pub jwks_unknown_kid: Family<IssuerLabels, Counter>,
+    /// What threatens an outage, or worse, by what it is.
+    pub jwks_alarms: Family<AlarmLabels, Counter>,
+    /// How far an issuer's clock is ahead of ours, in seconds.
+    pub jwks_clock_skew_seconds: Family<IssuerLabels, Gauge>,
+    /// Tokens that wait for their issuer's keys to be looked at.
+    pub tokens_parked: Gauge,
     /// Fetches of the key sets of templates' tenants, by outcome.
     pub tenant_fetches: Family<FetchLabels, Counter>,
     /// Templates' tenants that came and went, by how.
@@ -219,7 +228,7 @@ pub struct RevocationLabels {
 /// Label of an order that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RefusedLabels {
-    /// `invalid`, `unauthorized`, `disk_full`, `unwritable`, `busy`, `stopping`.
+    /// `invalid`, `unauthorized`, `disk_full`, `unwritable`, `unsynced`, `busy`, `stopping`.
     pub why: &'static str,
 }
 
@@ -255,6 +264,15 @@ pub struct TenantChangeLabels {
     pub outcome: &'static str,
 }
 
+/// Labels of what threatens an issuer's tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AlarmLabels {
+    /// The issuer's configured name.
+    pub issuer: std::sync::Arc<str>,
+    /// `kid_reused`, `withdrawn_in_use`, `unusable_keys`, `unknown_kid_surge`, `clock_skew`, `trust_ran_out`.
+    pub alarm: &'static str,
+}
+
 /// Labels of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct FetchLabels {
@@ -273,6 +291,11 @@ impl Metrics {
             "build",
             "The running build",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "log_lines_lost",
+            "Lines of the log that could not be written",
+            LOG_LINES_LOST.clone(),
         );
         let mut new = Register(&mut registry);
         Self {
@@ -308,6 +331,12 @@ impl Metrics {
                 "When an issuer's keys were last read well",
             ),
             jwks_unknown_kid: new.family("jwks_unknown_kid", "Tokens with a kid unknown here"),
+            jwks_alarms: new.family("jwks_alarms", "What threatens an issuer's tokens"),
+            jwks_clock_skew_seconds: new.family(
+                "jwks_clock_skew_seconds",
+                "How far an issuer's clock is ahead of ours",
+            ),
+            tokens_parked: new.gauge("tokens_parked", "Tokens that wait for their issuer's keys"),
             tenant_fetches: new.family("tenant_fetch", "Fetches of tenants' key sets"),
             tenant_changes: new.family("tenant_changes", "Tenants that came and went"),
             tenant_verifications: new.family(

@@ -348,17 +348,13 @@ fn leaving_something_unchecked_must_be_written_out() {
         ),
         (&["--any-issuer", "--any-audience", "--leeway", "-1"], "-1"),
         (
-            &["--any-issuer", "--any-audience", "--jwe-algorithms", "dir"],
-            "encrypted",
-        ),
-        (
             &[
                 "--any-issuer",
                 "--any-audience",
-                "--jwe-encodings",
-                "A128GCM",
+                "--jwe-algorithms",
+                "RSA1_5",
             ],
-            "encrypted",
+            "RSA1_5",
         ),
         (
             &["--any-issuer", "--any-audience", "--jwe-encodings", "A128"],

@@ -4,6 +4,8 @@ mod daemon_support;
 
 use daemon_support::{World, eventually, http, issuer, signing_key, token, verdict};
 use jotd::daemon::Ended;
+use jotd::issuer::{Recipient, generate_encryption_key};
+use jotd::jose::{Jwk, JwkSet, KeyManagement, danger};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -110,6 +112,66 @@ fn a_key_file_is_followed_through_replacement_breakage_and_emptiness() {
     assert!(accepts(&next));
     let said = verdict(address, &remembered);
     assert_eq!(said["reason"], "unknown_kid", "remembered or not: {said}");
+    assert_eq!(daemon.stop(), Ended::Drained);
+}
+
+#[test]
+fn an_encrypted_token_is_opened_with_a_key_that_follows_a_reload() {
+    let world = World::new();
+    let key =
+        || generate_encryption_key(KeyManagement::EcdhEsA256Kw, None, None, None).expect("a key");
+    let [old, new] = [key(), key()];
+    let write = |key: &Jwk| {
+        let path = world.path("decrypt.jwk");
+        let json = danger::to_private_json(key).expect("private");
+        std::fs::write(&path, json.as_bytes()).expect("writable");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
+    };
+    write(&old);
+    let encrypted = "decrypt_key_files = \"decrypt.jwk\"\njwe_algorithms = [\"ECDH-ES+A256KW\"]\n\
+                     jwe_encodings = [\"A256GCM\"]\n";
+    world.write_config(&format!("{}{encrypted}", world.default_config()));
+    let daemon = world.start();
+    let address = daemon.addresses().http.expect("configured");
+
+    // Whoever encrypts finds the key where it is published.
+    let (_, published) = http(address, "GET", "/.well-known/jwks.json", "");
+    let set = JwkSet::parse(published.as_bytes()).expect("a JWK Set");
+    let mut found = set
+        .keys
+        .iter()
+        .filter(|key| key.may_encrypt && key.kid == old.kid);
+    let recipient = Recipient::new(found.next().expect("published"), None, None).expect("fit");
+    assert!(!published.contains("\"d\""), "its private half is not");
+    let token = recipient.encrypt(&world.token()).expect("encrypted");
+    for _ in 0..2 {
+        let said = verdict(address, &token);
+        assert_eq!(
+            (said["valid"].as_bool(), said["alg"].as_str()),
+            (Some(true), Some("ES256"))
+        );
+        assert_eq!(
+            said["claims"]["sub"],
+            serde_json::Value::Null,
+            "claims were not asked for"
+        );
+    }
+    let body = format!("{{\"token\":\"{token}\",\"want\":[\"claims\"]}}");
+    let (_, said) = http(address, "POST", "/v1/verify", &body);
+    assert!(said.contains("\"sub\":\"somebody\""), "{said}");
+
+    // A key that is gone opens nothing, though the cache knew the token.
+    write(&new);
+    daemon.reload().expect("good");
+    assert_eq!(verdict(address, &token)["reason"], "unknown_kid");
+    // A file that others read is a fault, and the keys stay.
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(world.path("decrypt.jwk"), permissions).expect("ours");
+    let faults = daemon.reload().expect_err("refused");
+    assert!(faults.contains("lets others read it"), "{faults}");
+    let to_new = Recipient::new(&new, None, None).expect("fit");
+    let token = to_new.encrypt(&world.token()).expect("encrypted");
+    assert_eq!(verdict(address, &token)["valid"], true);
     assert_eq!(daemon.stop(), Ended::Drained);
 }
 

@@ -3,128 +3,17 @@
 
 mod jwks_server;
 
-use jotd::clock::Clock;
-use jotd::crypto::Scheme;
-use jotd::engine::{Engine, Options};
+use jotd::clock;
+use jotd::engine::MissingKey;
 use jotd::issuer::SigningKey;
-use jotd::keys::Owner;
-use jotd::metrics::Metrics;
-use jotd::policy::Policy;
-use jotd::upstream::{Endpoint, Feed, KeysAtHand, Remote, Source, Upstream};
-use jotd::verify::{Issuer, IssuerKeys, IssuerMatch, Records};
-use jwks_server::{Answer, Asked, Background, Server, jwks, signing_key};
+use jotd::upstream::{Endpoint, Remote};
+use jwks_server::world::{World, mint, quiet_remote, remote, set_of};
+use jwks_server::{Answer, Asked, Server, jwks, signing_key};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// An engine whose one issuer's keys come from a server.
-struct World {
-    engine: Engine,
-    metrics: Arc<Metrics>,
-    upstream: Upstream,
-    _background: Background,
-}
-
-fn remote(server: &Server) -> Remote {
-    Remote {
-        endpoint: Endpoint::Jwks(server.uri("/jwks.json")),
-        // As quick as a test wants it; the configuration allows no less than 30 s and 10 s.
-        refresh: Duration::from_millis(50),
-        refetch_min: Duration::from_millis(10),
-        timeout: Duration::from_secs(5),
-        ca_file: Some(server.ca_file().to_owned()),
-        allow_redirect: false,
-        allow_private_address: true,
-        allow_insecure_loopback: false,
-    }
-}
-
-impl World {
-    fn new(remote: Remote) -> Self {
-        let feeds = vec![Feed {
-            owner: Owner {
-                issuer: "acme".into(),
-                tenant: "default".into(),
-            },
-            schemes: vec![Scheme::EcdsaP256Sha256],
-            source: Source::Remote(remote),
-        }];
-        let at_hand = KeysAtHand::read(&feeds).expect("nothing to read");
-        let issuer = Issuer {
-            name: "acme".into(),
-            tenant: "default".into(),
-            iss: IssuerMatch::Exact("https://idp.example".into()),
-            policy: Policy::default(),
-            keys: at_hand.of("acme"),
-            token_bytes_max: 4096,
-        };
-        let records = Arc::new(Records::new(vec![issuer], Vec::new()).expect("one issuer"));
-        let metrics = Arc::new(Metrics::new());
-        let engine = Engine::start(
-            &Options::default(),
-            records,
-            Clock::system(),
-            metrics.clone(),
-        );
-        let engine = engine.expect("it starts");
-        let background = Background::start();
-        let upstream = Upstream::start(
-            feeds,
-            &at_hand,
-            engine.clone(),
-            metrics.clone(),
-            background.handle.clone(),
-        );
-        Self {
-            engine,
-            metrics,
-            upstream,
-            _background: background,
-        }
-    }
-
-    /// The `kid`s known now; `None` while they are awaited.
-    fn kids(&self) -> Option<Vec<String>> {
-        let records = self.engine.records();
-        let issuer = records.issuers().next().expect("one issuer");
-        match &issuer.keys {
-            IssuerKeys::Awaited => None,
-            IssuerKeys::Known(keys) => Some(
-                keys.slots()
-                    .iter()
-                    .filter_map(|slot| slot.signer.kid.as_deref().map(str::to_owned))
-                    .collect(),
-            ),
-        }
-    }
-
-    fn until_kids(&self, wanted: &[&str]) {
-        eventually(&format!("keys {wanted:?}"), || {
-            self.kids().is_some_and(|kids| kids == wanted)
-        });
-    }
-
-    /// Waits until a fetch has ended this way.
-    fn until_outcome(&self, outcome: &str) {
-        let line = format!("jotd_jwks_fetch_total{{issuer=\"acme\",outcome=\"{outcome}\"}}");
-        eventually(&line, || self.metrics.render().contains(&line));
-    }
-}
-
-fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "never happened: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn set_of(key: &SigningKey) -> Answer {
-    Answer::ok(jwks(&[key]))
-}
 
 /// Checks V-43. Whatever comes after a good set, its keys stay.
 fn bad_answer_keeps_good_keys(outcome: &str, answer: impl Fn(&Asked) -> Answer + Send + 'static) {
@@ -210,17 +99,25 @@ fn an_unknown_kid_has_the_set_fetched_early() {
     let world = World::new(remote);
     world.until_kids(&["k1"]);
     let began = Instant::now();
-    for _ in 0..10_000 {
-        world.upstream.hint().unknown_kid("acme");
-        world.upstream.hint().unknown_kid("nobody");
+    let seeker = world.upstream.seeker();
+    let issuers: [Arc<str>; 2] = ["acme".into(), "nobody".into()];
+    for number in 0..10_000 {
+        for issuer in &issuers {
+            let _ = seeker.seek(&MissingKey {
+                issuer,
+                kid: Some(&format!("k{number}")),
+                asked_at: clock::since_boot(),
+                is_awaited: false,
+            });
+        }
     }
     world.until_kids(&["k2"]);
-    // One each 10 ms at most, besides the first and the one under way.
-    let allowed = began.elapsed().as_millis() / 10 + 2;
+    // One each 10 ms at most, besides the first, three that were saved, and the one under way.
+    let allowed = began.elapsed().as_millis() / 10 + 5;
     let fetches = asked_before.load(Ordering::Relaxed);
     assert!(
         fetches as u128 <= allowed,
-        "ten thousand hints made {fetches} fetches"
+        "ten thousand questions made {fetches} fetches"
     );
 }
 
@@ -395,4 +292,97 @@ fn discovery_that_points_to_plain_http_is_not_followed() {
     });
     world.until_outcome("invalid");
     assert_eq!(world.kids(), None);
+}
+
+/// RFC 8414, where there is nothing by OpenID Connect.
+#[test]
+fn an_oauth_server_is_discovered_too() {
+    let key = signing_key("k1");
+    let server = Server::start(move |asked| match &*asked.path {
+        "/.well-known/oauth-authorization-server/tenant" => {
+            let host = asked.header("host").expect("HTTP/1.1 names the host");
+            Answer::ok(format!(
+                "{{\"issuer\":\"https://{host}/tenant\",\"jwks_uri\":\"https://{host}/jwks.json\"}}"
+            ))
+        }
+        "/jwks.json" => set_of(&key),
+        _ => Answer::new("404 Not Found", ""),
+    });
+    let issuer = server.uri("/tenant").to_string();
+    let world = World::new(Remote {
+        endpoint: Endpoint::Discovery {
+            issuer: issuer.into(),
+            document: server.uri("/tenant/.well-known/openid-configuration"),
+        },
+        ..remote(&server)
+    });
+    world.until_kids(&["k1"]);
+}
+
+#[test]
+fn a_look_for_a_missing_key_goes_past_caches_and_others_do_not() {
+    let (first, second) = (signing_key("k1"), signing_key("k2"));
+    let both = jwks(&[&first, &second]);
+    let server = Server::start(move |asked| match asked.header("cache-control") {
+        None => set_of(&first),
+        Some(asks) => {
+            assert_eq!(asks, "no-cache");
+            Answer::ok(both.clone())
+        }
+    });
+    let world = World::new(quiet_remote(&server));
+    world.until_kids(&["k1"]);
+    let _ = world.verdict(&mint(&signing_key("k2"), 1));
+    world.until_kids(&["k1", "k2"]);
+}
+
+/// A proxy that opens tunnels, and counts them.
+fn proxy(tunnels: Arc<AtomicUsize>) -> http::Uri {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut near, tunnels) = (stream.expect("accepted"), tunnels.clone());
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") {
+                    near.read_exact(&mut byte).expect("a whole head");
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).expect("text");
+                let target = head.strip_prefix("CONNECT localhost:").expect("a tunnel");
+                let port = target.split(' ').next().expect("a port");
+                let port: u16 = port.parse().expect("a number");
+                let mut far = TcpStream::connect(("127.0.0.1", port)).expect("the server");
+                tunnels.fetch_add(1, Ordering::Relaxed);
+                near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    .expect("sent");
+                let (mut back_from, mut back_to) = (
+                    far.try_clone().expect("one"),
+                    near.try_clone().expect("two"),
+                );
+                std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
+                // However it ends is the two ends' business.
+                let _ = std::io::copy(&mut near, &mut far);
+            });
+        }
+    });
+    format!("http://{address}").parse().expect("a URL")
+}
+
+#[test]
+fn a_proxy_is_used_for_every_fetch_and_sees_no_plain_text() {
+    let key = signing_key("k1");
+    let server = Server::start(move |_| set_of(&key));
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let world = World::new(Remote {
+        proxy: Some(proxy(tunnels.clone())),
+        // The proxy's own address is nobody's business; the server's, it resolves.
+        allow_private_address: false,
+        ..remote(&server)
+    });
+    world.until_kids(&["k1"]);
+    assert!(tunnels.load(Ordering::Relaxed) >= 1);
+    assert!(server.connections() <= tunnels.load(Ordering::Relaxed));
 }

@@ -72,15 +72,12 @@ impl World {
             schemes: vec![Scheme::EcdsaP256Sha256],
             keys: Some(TenantKeys {
                 remote: Remote {
-                    endpoint: endpoint.example().expect("a URL"),
                     // As quick as a test wants it.
                     refresh: Duration::from_millis(200),
                     refetch_min: Duration::from_millis(10),
-                    timeout: Duration::from_secs(5),
                     ca_file: Some(server.ca_file().to_owned()),
-                    allow_redirect: false,
                     allow_private_address: true,
-                    allow_insecure_loopback: false,
+                    ..Remote::new(endpoint.example().expect("a URL"))
                 },
                 endpoint,
             }),
@@ -106,7 +103,7 @@ impl World {
         );
         upstream.serve_tenants(vec![feed.clone()]);
         let hint = upstream.tenant_hint();
-        engine.on_missing_tenant(move |iss| hint.missing(iss));
+        engine.on_missing_tenant(move |tenant| hint.missing(tenant));
         Self {
             engine,
             metrics,

@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jotd::crypto::Scheme;
-use jotd::jose::{Algorithm, Jwk};
+use jotd::jose::{Algorithm, ContentEncryption, Jwk, KeyManagement};
 
 /// Key management algorithms of encrypted tokens (RFC 7518 §4.1).
 pub(super) const JWE_ALGORITHMS: [&str; 13] = [
@@ -30,6 +30,25 @@ pub(super) const JWE_ENCODINGS: [&str; 6] = [
     "A192GCM",
     "A256GCM",
 ];
+
+/// Says of an algorithm for encryption that it is not offered.
+pub(super) fn not_offered(name: &str) -> String {
+    format!("{name} is not offered: tokens that are encrypted by it are refused as unsupported_alg")
+}
+
+/// Parses the registered name of a way of managing keys.
+pub(super) fn management_parser() -> impl TypedValueParser<Value = KeyManagement> {
+    PossibleValuesParser::new(KeyManagement::ALL.map(KeyManagement::name)).map(|name| {
+        KeyManagement::from_name(&name).expect("clap lets only the names above through")
+    })
+}
+
+/// Parses the registered name of a content encryption.
+pub(super) fn encoding_parser() -> impl TypedValueParser<Value = ContentEncryption> {
+    PossibleValuesParser::new(ContentEncryption::ALL.map(ContentEncryption::name)).map(|name| {
+        ContentEncryption::from_name(&name).expect("clap lets only the names above through")
+    })
+}
 
 /// Parses the registered name of a signature algorithm. `none` is not among them.
 pub(super) fn parser() -> impl TypedValueParser<Value = Algorithm> {

@@ -134,6 +134,10 @@ fn described_issuer(issuer: &config::Issuer) -> Result<String, fmt::Error> {
             )?;
         }
         Source::Tenants(keys) => write!(text, ", keys from {}", keys.endpoint.address())?,
+        Source::Given(given) => {
+            let names: Vec<&str> = given.names().collect();
+            write!(text, ", keys from the environment: {}", names.join(", "))?;
+        }
         Source::Inline(_) => write!(text, ", keys written in the configuration")?,
     }
     Ok(text)

@@ -1,7 +1,8 @@
 //! How a command ends. One place turns ends into exit codes: 0 done and valid, 1 a token was invalid or
 //! a check failed, 2 usage or configuration error.
 
-use jotd::issuer::SigningError;
+use jotd::issuer::{EncryptError, SigningError};
+use jotd::vault::VaultError;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -70,12 +71,33 @@ impl Failure {
     }
 }
 
+impl From<EncryptError> for Failure {
+    fn from(error: EncryptError) -> Self {
+        match error {
+            EncryptError::Library => Self::Fault(error.to_string()),
+            error => Self::Usage(error.to_string()),
+        }
+    }
+}
+
 /// What the issuer refuses can be mended on the command line; what it cannot do is not the user's fault.
 impl From<SigningError> for Failure {
     fn from(error: SigningError) -> Self {
         match error {
-            SigningError::Faulty | SigningError::Library => Self::Fault(error.to_string()),
+            SigningError::Faulty | SigningError::Library | SigningError::Remote(_) => {
+                Self::Fault(error.to_string())
+            }
             error => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        if error.is_usage() {
+            Self::Usage(error.to_string())
+        } else {
+            Self::Fault(error.to_string())
         }
     }
 }

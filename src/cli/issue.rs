@@ -1,21 +1,25 @@
-//! `jotd issue`: mints tokens with a private key or a secret from a file.
+//! `jotd issue`: mints tokens with a private key or a secret from a file, with a key ring, or in a hardware module.
 
+use super::encryption::Encryption;
 use super::exit::{Failure, Outcome};
+use super::keys::{ENVIRONMENT, SealArgs};
 use super::{algorithms, files, keyfiles};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use jotd::clock::Clock;
 use jotd::issuer::{Claims, ProtectedHeader, SigningError, SigningKey};
 use jotd::jose::{Algorithm, Jwk};
+use jotd::vault::{KeyRing, pkcs11_signing_key};
 use serde_json::{Map, Value};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Fewer tokens than this are made before a progress bar could be read.
 const PROGRESS_TOKENS_MIN: u64 = 1000;
 
 /// Mint tokens
 ///
-/// Signs tokens with a private key or an HMAC secret and prints one a line. Each has an iat, an nbf, an exp
+/// Signs tokens with a private key or an HMAC secret, or with the key of a ring whose turn it is, and prints one a
+/// line. Each has an iat, an nbf, an exp
 /// and a jti of its own unless told otherwise.
 ///
 /// A key file that other users can read is refused: whoever reads it can mint tokens too.
@@ -26,19 +30,33 @@ Examples:
     jotd keys generate --alg ES256 --out private.jwk --public-out jwks.json
     jotd issue --key private.jwk --issuer https://idp.example --audience payments --subject alice
 
+  With the key of a ring that signs now:
+    jotd issue --keys /var/lib/idp/keys --issuer https://idp.example --audience payments
+
   A hundred thousand, to see how fast they verify:
     jotd issue --key private.jwk --issuer https://idp.example --audience payments --count 100000 |
-      jotd verify --jwks jwks.json --issuer https://idp.example --audience payments > /dev/null")]
+      jotd verify --jwks jwks.json --issuer https://idp.example --audience payments > /dev/null
+
+  One that only the owner of a key can read:
+    jotd issue --key private.jwk --issuer https://idp.example --audience payments --encrypt their-jwks.json")]
 pub(super) struct Args {
-    /// Private key to sign with: a JWK, a JWK Set with a single private key, or PEM
+    /// Private key to sign with: a JWK, a JWK Set with a single private key, or PEM; or the RFC 7512 URI (pkcs11:…)
+    /// of a key in a hardware module
     #[arg(
         long,
         value_name = "FILE",
         help_heading = "Key",
-        required_unless_present = "secret_file",
-        conflicts_with = "secret_file"
+        required_unless_present_any = ["secret_file", "keys"],
+        conflicts_with_all = ["secret_file", "keys"]
     )]
     key: Option<PathBuf>,
+    /// Folder of a key ring to sign with
+    #[arg(long, value_name = "DIR", help_heading = "Key", conflicts_with_all = [
+        "secret_file", "alg", "kid", "insecure_key_permissions",
+    ])]
+    keys: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Key")]
+    seal: SealArgs,
     /// HMAC secret to sign with
     #[arg(long, value_name = "FILE", help_heading = "Key")]
     secret_file: Option<PathBuf>,
@@ -103,6 +121,8 @@ pub(super) struct Args {
     /// Further claim with any JSON as its value; may be repeated
     #[arg(long, value_name = "NAME=JSON", help_heading = "Claims", value_parser = json_claim)]
     claim_json: Vec<(String, Value)>,
+    #[command(flatten)]
+    encryption: Encryption,
     /// How many tokens, each with its own jti
     #[arg(long, value_name = "N", default_value_t = 1)]
     count: u64,
@@ -113,13 +133,20 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
-    let key = signing_key(args)?;
-    let claims = claims(args)?;
+    let recipient = args.encryption.recipient(args.insecure_key_permissions)?;
     let clock = args.now.map_or_else(Clock::system, Clock::fixed);
+    let mut claims = claims(args)?;
+    let key = match &args.keys {
+        Some(folder) => ring_key(args, folder, &mut claims, clock.now().latest)?,
+        None => signing_key(args)?,
+    };
     let progress = progress_bar(args.count);
     let mut output = BufWriter::new(io::stdout().lock());
     for _ in 0..args.count {
-        let token = key.mint(&claims, clock.now().latest)?;
+        let mut token = key.mint(&claims, clock.now().latest)?;
+        if let Some(recipient) = &recipient {
+            token = recipient.encrypt(&token)?;
+        }
         writeln!(output, "{token}").map_err(|error| Failure::output(&error))?;
         progress.inc(1);
     }
@@ -128,10 +155,56 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
+/// The key of a ring whose turn it is. A token must not outlive what the ring promised: its key would be gone.
+fn ring_key(
+    args: &Args,
+    folder: &Path,
+    claims: &mut Claims,
+    now: i64,
+) -> Result<SigningKey, Failure> {
+    let ring = KeyRing::open(folder)?;
+    let lasting = ring.ring().terms().lifetime_seconds_max;
+    match claims.lifetime_seconds {
+        Some(seconds) if seconds <= lasting => {}
+        _ => {
+            return Err(Failure::usage(format!(
+                "the ring's keys sign tokens of at most {lasting} s, and are removed after that; give a --ttl \
+                 within it, or make a ring with another --ttl-max"
+            )));
+        }
+    }
+    let (longest, short) = ring.ring().lifetime_seconds_max(now);
+    if let (Some(short), Some(seconds)) = (short, &mut claims.lifetime_seconds)
+        && *seconds > longest
+    {
+        eprintln!(
+            "warning: a key of the ring was revoked, so tokens live {longest} s instead of {seconds} s, for \
+             another {} s",
+            short.until - now
+        );
+        *seconds = longest;
+    }
+    Ok(ring.signing_key(now, &args.seal.opener()?)?)
+}
+
 fn signing_key(args: &Args) -> Result<SigningKey, Failure> {
+    if args.seal.is_given() {
+        return Err(Failure::usage(
+            "--kek and --passphrase open the keys of a ring; give --keys as well",
+        ));
+    }
+    if let Some(uri) = args.key.as_ref().and_then(|key| key.to_str())
+        && uri.starts_with("pkcs11:")
+    {
+        let key = pkcs11_signing_key(&uri.parse()?, args.alg, ENVIRONMENT)?;
+        return match &args.kid {
+            Some(kid) => Ok(key.with_kid(Some(kid))?),
+            None => Ok(key),
+        };
+    }
     let path = match (&args.key, &args.secret_file) {
         (Some(path), _) | (None, Some(path)) => path,
-        (None, None) => return Err(Failure::usage("give --key or --secret-file")),
+        (None, None) => return Err(Failure::usage("give --key, --keys or --secret-file")),
     };
     if !args.insecure_key_permissions {
         files::require_private(path)?;

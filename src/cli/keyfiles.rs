@@ -2,7 +2,7 @@
 
 use super::exit::Failure;
 use super::files;
-use jotd::jose::{Jwk, JwkSet, Skipped};
+use jotd::jose::{Jwk, JwkSet, KeyUse, Skipped};
 use jotd::limits::JWKS_BYTES_MAX;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -29,7 +29,12 @@ pub(super) fn read_keys(path: &Path) -> Result<JwkSet, Failure> {
 /// Reads the one private key of a file.
 pub(super) fn read_private_key(path: &Path) -> Result<Jwk, Failure> {
     let set = read_keys(path)?;
-    let mut private = set.keys.into_iter().filter(Jwk::is_private);
+    // A key that says it is for encryption signs nothing.
+    let signs = |key: &Jwk| !(key.key_use == KeyUse::Other && key.may_encrypt);
+    let mut private = set
+        .keys
+        .into_iter()
+        .filter(|key| key.is_private() && signs(key));
     match (private.next(), private.next()) {
         (Some(key), None) => Ok(key),
         (None, _) => Err(Failure::file(path, "there is no private key in it")),

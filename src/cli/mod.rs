@@ -5,6 +5,7 @@
 mod algorithms;
 mod bench;
 mod check_config;
+mod encryption;
 mod exit;
 mod files;
 mod health;

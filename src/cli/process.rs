@@ -1,9 +1,10 @@
 //! What concerns the process as a whole: panics, logs, and what may be repeated of the command line.
 
 use jotd::config::{Log, LogFormat, LogLevel};
+use jotd::metrics::LOG_LINES_LOST;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
 /// Replaces the panic message by the place it came from. A message such as "byte index 3 is not a char
@@ -18,14 +19,16 @@ pub(crate) fn withhold_panic_messages() {
         if tracing::dispatcher::has_been_set() {
             tracing::error!(%place, thread, "panic; its message is withheld, it may hold token material");
         } else {
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "jotd: internal fault at {place} in thread {thread}; the message is withheld, \
                  because it may hold token material. Please report the place."
             );
         }
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
-            eprintln!("{backtrace}");
+            // A panic in here would be the end of the process.
+            let _ = writeln!(std::io::stderr(), "{backtrace}");
         }
     }));
 }
@@ -35,13 +38,32 @@ pub(crate) fn withhold_panic_messages() {
 pub(super) fn start_logging(log: Log) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter(log.level)))
-        .with_writer(std::io::stderr)
+        .with_writer(|| Stderr)
+        // It would say so on the same standard error, and panic there.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start can only be a second call in one process, and the first logger serves it as well.
     let _ = match log.format {
         LogFormat::Human => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// Standard error. Whoever reads it may go, or have no room: the daemon goes on, and counts.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let written = std::io::stderr().write_all(line);
+        if written.is_err() {
+            LOG_LINES_LOST.inc();
+        }
+        written.map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// What is logged at a level. Audit lines are always: whoever turns the log down still wants to know who revoked.

@@ -8,20 +8,31 @@ use super::raw;
 use super::section::At;
 use super::setting::{FilePath, List, Name, Text};
 use super::{
-    Config, Listen, Log, Socket, Threads, Tls, check_issuer, check_peer, check_revocation,
+    Config, Listen, Log, Socket, Threads, Tls, check_fetch, check_issuer, check_peer,
+    check_revocation,
 };
 use crate::policy::Narrowing;
 use crate::transport::tls::Acceptor;
 use crate::{cache, engine, os, transport};
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Checks a whole document. The result is complete only if nothing was found.
-pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Config {
-    let mut checker = Checker { folder, found };
+pub(super) fn check(
+    raw: &raw::Document,
+    folder: &Path,
+    environment: &[(OsString, OsString)],
+    found: &mut Found,
+) -> Config {
+    let mut checker = Checker {
+        folder,
+        environment,
+        found,
+    };
     let issuers = check_issuer::issuers(raw, &mut checker);
     let policies = checker.policies(raw);
     let tenants: std::collections::HashSet<&str> =
@@ -49,22 +60,45 @@ pub(super) fn check(raw: &raw::Document, folder: &Path, found: &mut Found) -> Co
         },
         peers: check_peer::peers(raw, &mut checker),
         revocation,
+        keys_state_dir: check_fetch::state_dir(raw, &checker),
         issuers,
         policies,
         warnings: Vec::new(),
     }
 }
 
+/// The variable in which the service manager says where it has put credentials (systemd.exec(5), `LoadCredential=`).
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
 /// Gathers faults, and knows where relative paths begin.
 pub(super) struct Checker<'a> {
     folder: &'a Path,
+    environment: &'a [(OsString, OsString)],
     pub(super) found: &'a mut Found,
 }
 
 impl Checker<'_> {
-    /// A path, from the configuration file's folder where it is relative.
+    /// A path, from the configuration file's folder where it is relative; `credential:NAME` is the file of a
+    /// credential that the service manager passed.
     pub(super) fn path(&self, path: &FilePath) -> PathBuf {
-        self.folder.join(&path.0)
+        let credential = path
+            .0
+            .to_str()
+            .and_then(|path| path.strip_prefix("credential:"));
+        match credential {
+            // Left as it is written where there are none, it is a file that cannot be read, and the fault says so.
+            Some(name) => match self.variable(CREDENTIALS_DIRECTORY).map(Path::new) {
+                Some(folder) if !name.contains('/') && !name.starts_with('.') => folder.join(name),
+                _ => Path::new("$CREDENTIALS_DIRECTORY").join(name),
+            },
+            None => self.folder.join(&path.0),
+        }
+    }
+
+    /// A variable of the environment.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        let found = self.environment.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_os_str())
     }
 
     /// A path to a file that we must be able to read.

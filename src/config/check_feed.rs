@@ -45,6 +45,7 @@ impl Checker<'_> {
             ca_file: raw.ca_file.as_ref().map(|file| self.readable(file)),
             allow_private_address: raw.allow_private_address.value,
             allow_insecure_loopback: raw.allow_insecure_loopback.value,
+            proxy: None,
         };
         let issuer = raw.issuer.as_ref();
         if let Some(issuer) = issuer {

@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::check::{Checker, milliseconds, optional_texts, texts};
+use super::check_secrets;
 use super::choice::{AnyOr, InlineJwks, ReplayWord, Types};
 use super::fault::{Place, shown};
 use super::section::At;
 use super::setting::{FilePath, List, Text};
-use super::{Issuer, check_template, raw};
+use super::{Issuer, check_fetch, check_jwe, check_template, raw};
 use crate::crypto::Scheme;
 use crate::jose::{Algorithm, JwkSet};
 use crate::keys::Owner;
@@ -15,6 +16,7 @@ use crate::policy::{Accepted, Policy, TokenTypes};
 use crate::upstream::{
     self, Endpoint, Files, Remote, Source, StatusSource, TenantKeys, Trust, UriFault,
 };
+use crate::vault::MANIFEST;
 use crate::verify::{IssTemplate, IssuerMatch};
 use http::Uri;
 use std::collections::HashMap;
@@ -84,6 +86,7 @@ pub(super) fn issuers(raw: &raw::Document, checker: &mut Checker<'_>) -> Vec<Iss
         issuers.extend(read);
     }
     check_template::beside_each_other(&templates, checker);
+    check_jwe::names(&issuers, checker);
     issuers
 }
 
@@ -102,6 +105,7 @@ fn one(
     };
     check_template::check_preset(raw, checker);
     let source = source(raw, template.as_ref(), place, checker);
+    let decryption = check_jwe::decryption(raw, checker);
     check_status_lists(raw, checker);
     if let (Some(algorithms), Some((source, _))) = (algorithms, &source) {
         fit(&algorithms.value, source, checker);
@@ -120,7 +124,10 @@ fn one(
         tenant,
         tenants: template.is_some().then(|| check_template::terms(raw)),
         iss: match (&raw.issuer.as_ref()?.value, template) {
-            (_, Some(template)) => IssuerMatch::Template(Arc::new(template)),
+            (_, Some(template)) if matches!(source, Source::Tenants(_)) => {
+                IssuerMatch::Template(Arc::new(template))
+            }
+            (_, Some(template)) => IssuerMatch::Template(Arc::new(template.sharing_keys())),
             (AnyOr::Any, None) => IssuerMatch::Any,
             (AnyOr::These(Text(iss)), None) => IssuerMatch::Exact(iss.clone()),
         },
@@ -161,9 +168,14 @@ fn one(
                 ca_file: raw.ca_file.as_ref().map(|path| checker.path(&path.value)),
                 allow_private_address: raw.allow_private_address.value,
                 allow_insecure_loopback: raw.allow_insecure_loopback.value,
+                proxy: raw
+                    .proxy
+                    .as_ref()
+                    .and_then(|at| check_fetch::proxy(&at.value.0)),
             },
             timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
         },
+        decryption,
     })
 }
 
@@ -205,7 +217,8 @@ fn source(
     place: &Place,
     checker: &mut Checker<'_>,
 ) -> Option<(Source, Place)> {
-    const WAYS: &str = "jwks_uri, discovery = true, jwks_file, jwks, pem_file or secret_file";
+    const WAYS: &str = "jwks_uri, discovery = true, jwks_file, jwks, pem_file, keys_dir, secret_file \
+                        or secret_env";
     let mut given: Vec<(&'static str, &Place)> = Vec::new();
     given.extend(raw.jwks_uri.as_ref().map(|at| ("jwks_uri", &at.place)));
     given.extend(
@@ -221,6 +234,8 @@ fn source(
             .as_ref()
             .map(|at| ("secret_file", &at.place)),
     );
+    given.extend(raw.secret_env.as_ref().map(|at| ("secret_env", &at.place)));
+    given.extend(raw.keys_dir.as_ref().map(|at| ("keys_dir", &at.place)));
     match given[..] {
         [] => {
             checker
@@ -266,8 +281,13 @@ fn source(
         Source::Inline(json.as_str().into())
     } else if let Some(paths) = &raw.pem_file {
         Source::Files(Files::Pem(resolve(&paths.value.0, checker)))
+    } else if let Some(folder) = &raw.keys_dir {
+        Source::Files(Files::Ring(checker.path(&folder.value).join(MANIFEST)))
+    } else if let Some(names) = &raw.secret_env {
+        check_secrets::from_environment(&names.value.0, place, checker)?
     } else {
         let paths = raw.secret_file.as_ref()?;
+        check_secrets::not_too_many(&paths.value.0, checker);
         Source::Files(Files::Secret(resolve(&paths.value.0, checker)))
     };
     Some((source, place.clone()))
@@ -286,6 +306,9 @@ fn remote_of(endpoint: Endpoint, raw: &raw::Issuer, checker: &mut Checker<'_>) -
         endpoint,
         refresh: Duration::from_secs(raw.refresh_seconds.value.u64()),
         refetch_min: upstream::REFETCH_MIN,
+        key_wait: milliseconds(raw.key_wait_ms.value.u64()),
+        keys_max_age: check_fetch::keys_max_age(raw, checker),
+        proxy: check_fetch::checked_proxy(raw, checker),
         timeout: milliseconds(raw.fetch_timeout_ms.value.u64()),
         ca_file: raw.ca_file.as_ref().map(|path| checker.readable(path)),
         allow_redirect: raw.allow_redirect.value,
@@ -341,7 +364,7 @@ fn fetchable(
 /// Secrets and public keys never serve the same issuer: a public key that passes for an HMAC secret is
 /// the oldest forgery there is (RFC 8725 §2.1).
 fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>) {
-    let from_secrets = matches!(source, Source::Files(Files::Secret(_)));
+    let from_secrets = matches!(source, Source::Files(Files::Secret(_)) | Source::Given(_));
     let mut seen: Vec<Algorithm> = Vec::new();
     for At { value, place } in &algorithms.0 {
         let symmetric = matches!(
@@ -351,13 +374,13 @@ fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>)
         if symmetric && !from_secrets {
             checker.found.push(
                 place,
-                format!("{value} is checked with a secret, and secrets come from secret_file only"),
+                format!("{value} is checked with a secret, and secrets come from secret_file and secret_env only"),
             );
         }
         if !symmetric && from_secrets {
             checker.found.push(
                 place,
-                format!("{value} is checked with a public key, but this issuer has secret_file"),
+                format!("{value} is checked with a public key, but this issuer has secrets"),
             );
         }
         if seen.contains(value) {
@@ -367,6 +390,10 @@ fn fit(algorithms: &List<Algorithm>, source: &Source, checker: &mut Checker<'_>)
         }
         seen.push(*value);
     }
+}
+
+fn is_of_secrets(source: &Source) -> bool {
+    matches!(source, Source::Files(Files::Secret(_)) | Source::Given(_))
 }
 
 /// Reads the keys that are at hand, so that a broken file is a fault now and not an outage later.
@@ -384,9 +411,13 @@ fn read_keys(
             Err(error) => Err(error.to_string()),
         },
         Source::Inline(json) => inline(json),
+        Source::Given(given) => Ok(given.jwks()),
     };
     let usable = jwks.and_then(|jwks| {
-        upstream::pin(owner, &jwks, schemes).map_err(|error| match source {
+        if jwks.keys.is_empty() && source.may_be_empty() {
+            return Ok(());
+        }
+        let pinned = upstream::pin(owner, &jwks, schemes).map_err(|error| match source {
             Source::Files(files) => {
                 let paths: Vec<String> = files
                     .paths()
@@ -396,7 +427,16 @@ fn read_keys(
                 format!("{}: {error}", paths.join(", "))
             }
             _ => error.to_string(),
-        })
+        });
+        let (_, skipped) = pinned?;
+        // A set is somebody else's, and one bad key does not spoil it; a list of secrets is written here.
+        if is_of_secrets(source) && !skipped.is_empty() {
+            return Err(format!(
+                "not every secret can be used: {}",
+                skipped.join("; ")
+            ));
+        }
+        Ok(())
     });
     if let Err(fault) = usable {
         checker.found.push(place, fault);

@@ -187,16 +187,25 @@ impl Setting for Algorithm {
     }
 }
 
-impl JsonSchema for Algorithm {
-    fn schema_name() -> Cow<'static, str> {
-        "Algorithm".into()
-    }
+/// Implements [`JsonSchema`] for registered names, as a definition of its own.
+macro_rules! registered_names {
+    ($type:ident) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
 
-    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-        let names: Vec<&str> = Self::ALL.iter().map(|known| known.name()).collect();
-        json_schema!({ "type": "string", "enum": names })
-    }
+            fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+                let names: Vec<&str> = Self::ALL.iter().map(|known| known.name()).collect();
+                json_schema!({ "type": "string", "enum": names })
+            }
+        }
+    };
 }
+
+pub(super) use registered_names;
+
+registered_names!(Algorithm);
 
 /// Implements a closed set of words.
 macro_rules! words {

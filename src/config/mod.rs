@@ -9,9 +9,12 @@
 
 mod check;
 mod check_feed;
+mod check_fetch;
 mod check_issuer;
+mod check_jwe;
 mod check_peer;
 mod check_revocation;
+mod check_secrets;
 mod check_template;
 mod choice;
 mod document;
@@ -32,6 +35,7 @@ pub use fault::{Fault, Faults, Origin};
 pub use schema::schema;
 
 use crate::engine;
+use crate::keys::Decryption;
 use crate::policy::{Narrowing, Policy};
 use crate::revocation::Staleness;
 use crate::transport;
@@ -70,6 +74,8 @@ pub struct Config {
     pub log: Log,
     /// How tokens are revoked, where they can be.
     pub revocation: Option<Revocation>,
+    /// Folder where fetched key sets are kept.
+    pub keys_state_dir: Option<PathBuf>,
     /// Whose tokens are trusted.
     pub issuers: Vec<Issuer>,
     /// Named request policies.
@@ -262,6 +268,8 @@ pub struct Issuer {
     pub status_source: StatusSource,
     /// How its tenants come and go, if it is a template.
     pub tenants: Option<TenantTerms>,
+    /// How its tokens may be encrypted, if they may.
+    pub decryption: Option<Arc<Decryption>>,
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.
@@ -300,12 +308,18 @@ pub fn parse(
     if !found.is_empty() {
         return Err(found.resolve(path, text));
     }
+    let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let sections = raw::Document::NAMES;
-    let warnings = document::overlay(&mut document, environment, sections, &mut found);
+    let warnings = document::overlay(
+        &mut document,
+        environment.iter().cloned(),
+        sections,
+        &mut found,
+    );
     preset::apply(&mut document);
     let raw = raw::Document::read(&document, &fault::Place::Nowhere, &mut found);
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut config = check::check(&raw, folder, &mut found);
+    let mut config = check::check(&raw, folder, &environment, &mut found);
     if !found.is_empty() {
         return Err(found.resolve(path, text));
     }

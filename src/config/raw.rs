@@ -12,13 +12,17 @@ use super::setting::{Count, FilePath, List, Mode, Name, OneOrMany, Text};
 use super::tenancy::{ClaimValues, TenantName};
 use crate::cache::{CAPACITY_DEFAULT, SHARDS_DEFAULT};
 use crate::engine::{QUEUE_COST_NS_DEFAULT, TABLE_MIB_DEFAULT};
-use crate::jose::Algorithm;
+use crate::jose::{Algorithm, ContentEncryption, KeyManagement};
 use crate::limits::{
     BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX, LEEWAY_SECONDS_DEFAULT, LEEWAY_SECONDS_MAX,
     TOKEN_BYTES_DEFAULT, TOKEN_BYTES_MAX,
 };
 use crate::replay::TENANT_USES_DEFAULT;
 use crate::revocation::TENANT_RECORDS_DEFAULT;
+use crate::upstream::{
+    FETCH_TIMEOUT_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEYS_MAX_AGE_SECONDS_DEFAULT,
+    REFRESH_SECONDS_DEFAULT,
+};
 
 /// What the keys of logs begin with.
 const PREFIX_DEFAULT: &str = "rev:{jotd}";
@@ -45,6 +49,8 @@ section! {
         section log: Log;
         /// Revoking tokens before they expire.
         section revocation: Revocation;
+        /// What is kept of keys that were fetched.
+        section keys: Keys;
         /// A trusted issuer.
         sections issuer: Issuer;
         /// A named set of further demands that a caller may ask for. It narrows, and never widens.
@@ -305,6 +311,11 @@ section! {
         /// Keys: one or several files with an HMAC secret each, watched for changes. All are tried, so a
         /// secret is rotated by listing the old one beside the new.
         optional secret_file: OneOrMany<FilePath>;
+        /// Keys: one or several environment variables with an HMAC secret each.
+        optional secret_env: OneOrMany<Name>;
+        /// Keys: the folder of a key ring that `jotd keys` rotates, watched for changes. Its private keys are not
+        /// read, and may be out of jotd's reach.
+        optional keys_dir: FilePath;
         /// Accepted audiences, one of which a token's `aud` must name, or "any".
         required audiences: AnyOr<List<Text>> =
             "list what `aud` may name, or write audiences = \"any\" to leave it unchecked";
@@ -339,9 +350,9 @@ section! {
         /// Longest compact token of this issuer, in bytes. Unset: as in [limits].
         optional token_bytes_max: Count<256, { TOKEN_BYTES_MAX as i64 }>;
         /// How often a JWK Set is fetched again, in seconds, where the answer does not ask for sooner.
-        default refresh_seconds: Count<30, DAY_SECONDS> = 300;
+        default refresh_seconds: Count<30, DAY_SECONDS> = REFRESH_SECONDS_DEFAULT as i64;
         /// Time for a whole fetch, in milliseconds.
-        default fetch_timeout_ms: Count<100, 60_000> = 5_000;
+        default fetch_timeout_ms: Count<100, 60_000> = FETCH_TIMEOUT_MS_DEFAULT as i64;
         /// Certificates of authorities, in PEM, to trust for fetches instead of the system's.
         optional ca_file: FilePath;
         /// Lets a fetch follow one redirect, if it stays at the same origin.
@@ -364,6 +375,33 @@ section! {
         /// Most tokens found genuine in a second, on average, of this issuer or of each of its tenants; others are then
         /// `unavailable`. Answers of the cache do not count. Unset: unbounded.
         optional verifications_per_second_max: Count<1, 100_000_000>;
+        /// How long fetched keys are trusted, in seconds, that the issuer has not confirmed since: it may be down for
+        /// that long, and a key that it withdrew is trusted no longer by a host that cannot reach it.
+        default keys_max_age_seconds: Count<60, { 30 * DAY_SECONDS }> = KEYS_MAX_AGE_SECONDS_DEFAULT as i64;
+        /// How long a token waits for a fetch, in milliseconds, when its issuer's keys lack the one that it names. 0
+        /// answers `keys_refreshing` at once.
+        default key_wait_ms: Count<0, 5_000> = KEY_WAIT_MS_DEFAULT as i64;
+        /// An HTTP proxy for fetches, like "http://proxy.example:3128". It resolves the host's name, so that it is the
+        /// one to keep private addresses out.
+        optional proxy: Text;
+        /// One or several files with private keys to which its tokens may be encrypted: JWK, JWK Set or PEM. Unset:
+        /// encrypted tokens are refused.
+        optional decrypt_key_files: OneOrMany<FilePath>;
+        /// Accepted ways of encrypting the content's key. A key that names none itself is pinned to the first that fits.
+        optional jwe_algorithms: List<KeyManagement>;
+        /// Accepted ways of encrypting the content.
+        optional jwe_encodings: List<ContentEncryption>;
+        /// Longest token that a compressed content (`zip`) may hold, in bytes. 0 refuses compressed ones.
+        default jwe_zip_bytes_max: Count<0, { TOKEN_BYTES_MAX as i64 }> = 0;
+    }
+}
+
+section! {
+    /// What is kept of keys that were fetched.
+    struct Keys {
+        /// Folder where fetched key sets are kept, so that a start does not need their issuers. Unset: the folder
+        /// `keys` in the state_dir of [revocation], if there is one.
+        optional state_dir: FilePath;
     }
 }
 

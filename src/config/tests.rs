@@ -154,6 +154,86 @@ fn issuer_with(source: &str, algorithms: &str) -> String {
     )
 }
 
+/// Checks V-19.
+#[test]
+fn a_secret_that_everybody_has_and_more_than_can_be_tried_are_faults() {
+    let text = issuer_with("secret_file = \"s\"", "HS256");
+    let weak = faults_with(&text, &[("s", b"changemechangemechangemechangeme", 0o600)]);
+    assert!(weak.contains("s: is no secret"), "{weak}");
+    assert!(!weak.contains("changeme"), "{weak}");
+    let five = issuer_with("secret_file = [\"a\", \"b\", \"c\", \"d\", \"e\"]", "HS256");
+    let files = ["a", "b", "c", "d", "e"].map(|name| (name, SECRET, 0o600));
+    let many = faults_with(&five, &files);
+    assert!(many.contains("more than 4 secrets"), "{many}");
+    let two = issuer_with("secret_file = [\"a\", \"b\"]", "HS256");
+    let short = faults_with(&two, &[("a", SECRET, 0o600), ("b", b"0123456789", 0o600)]);
+    assert!(
+        short.contains("not every secret") && short.contains("key 1"),
+        "{short}"
+    );
+}
+
+#[test]
+fn a_credential_is_a_file_of_the_service_manager() {
+    let text = issuer_with("secret_file = \"credential:hmac\"", "HS256");
+    let folder = tempfile::tempdir().expect("a folder");
+    let credential = folder.path().join("hmac");
+    std::fs::write(&credential, SECRET).expect("written");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+    std::fs::set_permissions(&credential, private).expect("set");
+    let given = ("CREDENTIALS_DIRECTORY".into(), folder.path().into());
+    let config = parse(&text, Path::new("jotd.toml"), [given]).expect("good");
+    let source = &config.issuers.first().expect("one").source;
+    assert_eq!(
+        *source,
+        Source::Files(crate::upstream::Files::Secret(vec![credential]))
+    );
+    let faults = parse(&text, Path::new("jotd.toml"), []).expect_err("no service manager");
+    assert!(
+        faults.to_string().contains("$CREDENTIALS_DIRECTORY/hmac"),
+        "{faults}"
+    );
+    let escape = issuer_with("secret_file = \"credential:../hmac\"", "HS256");
+    let given = (
+        "CREDENTIALS_DIRECTORY".into(),
+        folder.path().join("inner").into(),
+    );
+    assert!(parse(&escape, Path::new("jotd.toml"), [given]).is_err());
+}
+
+#[test]
+fn a_secret_may_come_from_the_environment() {
+    let text = issuer_with("secret_env = [\"OLD\", \"NEW\"]", "HS256");
+    let secret = std::str::from_utf8(SECRET).expect("text");
+    let config = parse_with(&text, &[("OLD", secret), ("NEW", secret)]).expect("good");
+    let source = &config.issuers.first().expect("one").source;
+    assert_eq!(format!("{source:?}"), r#"Given(["OLD", "NEW"])"#);
+    for (environment, why) in [
+        (&[("OLD", secret)][..], "$NEW is not set"),
+        (&[("OLD", secret), ("NEW", "")], "$NEW is empty"),
+        (
+            &[("OLD", secret), ("NEW", "short-one")],
+            "shorter than the digest",
+        ),
+        (
+            &[
+                ("OLD", secret),
+                ("NEW", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            ],
+            "$NEW is no secret",
+        ),
+    ] {
+        let faults = parse_with(&text, environment).expect_err(why).to_string();
+        assert!(faults.contains(why), "{faults}");
+        assert!(
+            !faults.contains("short-one") && !faults.contains("0123"),
+            "{faults}"
+        );
+    }
+    let asymmetric = issuer_with("secret_env = \"OLD\"", "ES256");
+    assert!(parse_with(&asymmetric, &[("OLD", secret)]).is_err());
+}
+
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 /// Checks V-40.

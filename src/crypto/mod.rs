@@ -11,6 +11,7 @@ pub mod blake3;
 mod checksum;
 mod ecdsa;
 mod ed25519;
+pub mod encryption;
 mod guard;
 mod hmac;
 mod kernels;

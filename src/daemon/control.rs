@@ -7,6 +7,7 @@ use super::{Ended, Fault, io, watchdog};
 use crate::engine::Engine;
 use crate::transport::admin::{self, Admin, Reload};
 use crate::transport::{Context, Shutdown, ShutdownTrigger};
+use crate::upstream::{Refreshed, Upstream};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -103,6 +104,36 @@ impl Control {
 /// What the admin listener's `POST /reload` does.
 pub(super) fn reload_of(reloader: Arc<Reloader>) -> Reload {
     Arc::new(move || Box::pin(reload_aside(Arc::clone(&reloader))))
+}
+
+/// What the admin listener knows of keys. It does not keep them current any longer than the daemon does.
+pub(super) fn keys_of(upstream: &Arc<Upstream>) -> admin::Keys {
+    let (reporting, refreshing) = (Arc::downgrade(upstream), Arc::downgrade(upstream));
+    admin::Keys {
+        report: Arc::new(move |query| {
+            let upstream = reporting.upgrade();
+            upstream.map_or(serde_json::Value::Null, |upstream| {
+                let (issuer, after) = (query.issuer.as_deref(), query.after.as_deref());
+                upstream.report(issuer, after, query.issuers_max)
+            })
+        }),
+        refresh: Arc::new(move |issuer| {
+            let upstream = refreshing.upgrade();
+            Box::pin(async move {
+                let upstream = upstream.ok_or_else(|| "the daemon stops".to_owned())?;
+                let refreshed = upstream.refresh(issuer.as_deref()).await;
+                let refreshed = refreshed.map_err(|error| error.to_string())?;
+                let one = |one: &Refreshed| {
+                    serde_json::json!({
+                        "issuer": &*one.issuer,
+                        "outcome": one.outcome,
+                        "why": one.why,
+                    })
+                };
+                Ok(refreshed.iter().map(one).collect())
+            })
+        }),
+    }
 }
 
 /// Reloads on a thread of its own: it reads files, and the control thread has signals and a watchdog to mind.

@@ -130,7 +130,12 @@ impl Daemon {
         let metrics = Arc::new(Metrics::new());
         let tls = records::acceptor(&config)?;
         let feeds = records::feeds(&config);
-        let keys = KeysAtHand::read(&feeds).map_err(Fault::Keys)?;
+        let clock = Clock::system();
+        let keys = match records::kept_sets(&config) {
+            Some(kept) => KeysAtHand::read_kept(&feeds, kept, clock.now()),
+            None => KeysAtHand::read(&feeds),
+        };
+        let keys = keys.map_err(Fault::Keys)?;
         let revocation = config.revocation.as_ref().map(Prepared::new).transpose()?;
         let held_against = HeldAgainst {
             replay: Arc::new(revocation::replay(&config, revocation.as_ref())?),
@@ -143,7 +148,6 @@ impl Daemon {
             cause,
         })?;
         let mut listeners = Listeners::open(&config.listen, passed)?;
-        let clock = Clock::system();
         let revocation = revocation.map(|prepared| prepared.open(&clock, &metrics));
         let revocation = revocation.transpose()?;
         let engine = Engine::start(&config.engine, records, clock, metrics.clone())?;
@@ -187,11 +191,11 @@ impl Daemon {
             metrics.clone(),
             control.runtime().clone(),
         ));
-        let hint = upstream.hint();
-        engine.on_missing_key(move |issuer| hint.unknown_kid(issuer));
+        let seeker = upstream.seeker();
+        engine.on_missing_key(move |key| seeker.seek(key));
         upstream.serve_tenants(records::tenant_feeds(&config));
         let hint = upstream.tenant_hint();
-        engine.on_missing_tenant(move |iss| hint.missing(iss));
+        engine.on_missing_tenant(move |tenant| hint.missing(tenant));
         let statuses = Statuses::start(
             held_against.statuses.clone(),
             records::status_sources(&config),
@@ -218,6 +222,7 @@ impl Daemon {
         let served = Admin {
             readiness: readiness.clone(),
             reload: control::reload_of(reloader.clone()),
+            keys: Some(control::keys_of(&upstream)),
             revocation: revocation.as_ref().map(Revocation::served),
             hosts: config.listen.admin_hosts.as_slice().into(),
         };

@@ -6,7 +6,7 @@ use crate::config::{self, Config};
 use crate::keys::Owner;
 use crate::revocation::status::StatusLists;
 use crate::transport::tls::Acceptor;
-use crate::upstream::{Feed, KeysAtHand, Source, StatusSources, TenantFeed};
+use crate::upstream::{Feed, KeptSets, KeysAtHand, Source, StatusSources, TenantFeed};
 use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
 use std::sync::Arc;
 
@@ -50,6 +50,19 @@ pub(super) fn tenant_feeds(config: &Config) -> Vec<TenantFeed> {
     config.issuers.iter().filter_map(feed).collect()
 }
 
+/// Where fetched key sets are kept. Without them a start needs its issuers, which is no reason not to start.
+pub(super) fn kept_sets(config: &Config) -> Option<Arc<KeptSets>> {
+    let path = config.keys_state_dir.as_deref()?;
+    match KeptSets::open(path) {
+        Ok(kept) => Some(Arc::new(kept)),
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "fetched keys are not kept on disk");
+            None
+        }
+    }
+}
+
 /// How issuers' status lists are fetched.
 pub(super) fn status_sources(config: &Config) -> StatusSources {
     let looked_at = |issuer: &&config::Issuer| !issuer.policy.status_lists.is_empty();
@@ -77,8 +90,13 @@ pub(super) fn records(
         config.policies.clone(),
     )?;
     let bound = config.peers.iter();
+    let decrypting = config
+        .issuers
+        .iter()
+        .filter_map(|issuer| Some((issuer.name.clone(), Arc::clone(issuer.decryption.as_ref()?))));
     let records = records
         .binding(bound.filter_map(|rule| rule.terms.tenants.as_deref()))
+        .decrypting(decrypting)
         .spending(&held_against.replay)
         .with_statuses(Arc::clone(&held_against.statuses));
     Ok(match &held_against.revocation {

@@ -120,6 +120,7 @@ impl Reloader {
             log: current.log,
             single_use_tokens_max: current.single_use_tokens_max,
             revocation: current.revocation.clone(),
+            keys_state_dir: current.keys_state_dir.clone(),
             ..next
         };
         Ok(done)
@@ -167,6 +168,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("log", same(&old.log, &new.log)),
         ("revocation", same(&old.revocation, &new.revocation)),
+        ("keys", same(&old.keys_state_dir, &new.keys_state_dir)),
     ]
     .into_iter()
     .filter_map(|(section, is_same)| (!is_same).then_some(section))

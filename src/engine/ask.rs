@@ -251,7 +251,7 @@ fn admit(
 }
 
 /// Identical tokens go to the same worker. The digest is uniform, and the cache uses other bits of it.
-fn pick_worker(digest: &Digest, workers: usize) -> usize {
+pub(super) fn pick_worker(digest: &Digest, workers: usize) -> usize {
     let [.., a, b, c, d] = *digest;
     let bits = u64::from(u32::from_le_bytes([a, b, c, d]));
     usize::try_from((bits * workers as u64) >> 32).unwrap_or(0)

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::budget::Budget;
+use super::missing::LOOKS_MAX;
 use super::settling::Decided;
 use super::{Call, Peer, Reply};
 use crate::clock::{self, Now};
@@ -54,6 +55,12 @@ pub(super) struct Ticket {
     verdict: Verdict,
     cost_ns: u64,
     queue: Arc<Budget>,
+    /// Whether its cost is set aside in the budgets.
+    is_queued: bool,
+    /// The snapshot it is verified under, where that is a later one than the call's.
+    renewed: Option<Arc<Records>>,
+    /// How often it may still be verified again.
+    looks_left: u8,
 }
 
 impl Pending {
@@ -127,6 +134,9 @@ impl Pending {
             verdict: Unavailable::OVERLOADED.into(),
             cost_ns,
             queue,
+            is_queued: true,
+            renewed: None,
+            looks_left: LOOKS_MAX,
         }
     }
 
@@ -221,9 +231,44 @@ impl Ticket {
         }
     }
 
-    /// The snapshot the call began with, and will finish with.
+    /// The snapshot it is verified under: the one the call began with, unless it was renewed.
     pub(super) fn records(&self) -> &Arc<Records> {
-        &self.call.records
+        self.renewed.as_ref().unwrap_or(&self.call.records)
+    }
+
+    /// It is to be verified once more, under this snapshot.
+    pub(super) fn renew(&mut self, records: Arc<Records>) {
+        self.renewed = Some(records);
+        self.looks_left = self.looks_left.saturating_sub(1);
+    }
+
+    /// How often it may still be verified again.
+    pub(super) fn looks_left(&self) -> u8 {
+        self.looks_left
+    }
+
+    /// Gives its room back for as long as nothing is done about it.
+    pub(super) fn step_aside(&mut self) {
+        if std::mem::take(&mut self.is_queued) {
+            self.queue.release(self.cost_ns);
+            self.call.peer.budget.release(self.cost_ns);
+        }
+    }
+
+    /// Takes room again, if there is.
+    pub(super) fn step_in(&mut self) -> bool {
+        if self.is_queued {
+            return true;
+        }
+        if !self.call.peer.budget.reserve(self.cost_ns) {
+            return false;
+        }
+        if !self.queue.reserve(self.cost_ns) {
+            self.call.peer.budget.release(self.cost_ns);
+            return false;
+        }
+        self.is_queued = true;
+        true
     }
 
     /// Who asks, as the scheduler knows it.
@@ -250,8 +295,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         // Room first, then the answer: who is answered may ask again at once.
-        self.queue.release(self.cost_ns);
-        self.call.peer.budget.release(self.cost_ns);
+        self.step_aside();
         let verdict = std::mem::replace(&mut self.verdict, Unavailable::OVERLOADED.into());
         self.call.deliver(self.index, verdict);
     }

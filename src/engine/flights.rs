@@ -108,6 +108,17 @@ impl Flight {
         1 + self.others.len()
     }
 
+    /// When the last of its tickets came, as time since boot.
+    pub(super) fn last_arrived(&self) -> Duration {
+        let all = std::iter::once(&self.first).chain(&self.others);
+        all.map(Ticket::arrived).max().unwrap_or_default()
+    }
+
+    /// Its tickets, to go on each by itself.
+    pub(super) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
+        std::iter::once(self.first).chain(self.others)
+    }
+
     /// The records all its tickets were asked under.
     pub(super) fn records(&self) -> &Arc<Records> {
         self.first.records()

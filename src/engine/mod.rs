@@ -9,7 +9,8 @@
 //!
 //! The way of a call: [`Engine::ask`] looks every token up (`ask`); what is missing is estimated, admitted
 //! (`budget`) and posted to workers (`worker`), who merge identical tokens (`flights`), choose whom to serve
-//! (`schedule`) and verify a batch; the last answer completes the call (`call`).
+//! (`schedule`) and verify a batch; the last answer completes the call (`call`). A token whose key is not there may
+//! wait for its issuer's set to be looked at (`missing`, `parking`).
 //!
 //! `docs/decisions/0002-engine.md` says why it is made this way.
 #![forbid(unsafe_code)]
@@ -19,6 +20,8 @@ mod ask;
 mod budget;
 mod call;
 mod flights;
+mod missing;
+mod parking;
 mod peer;
 mod schedule;
 mod settling;
@@ -29,11 +32,12 @@ mod tests;
 mod worker;
 
 pub use aside::aside;
+pub use missing::{MissingKey, MissingTenant, Sought};
 pub use peer::Peer;
 pub use tables::{TableReport, keep_tables};
 
 use crate::cache::{self, Cache};
-use crate::clock::{Clock, Now};
+use crate::clock::{self, Clock, Now};
 use crate::crypto::{self, KernelReport, Tier};
 use crate::jose::Algorithm;
 use crate::limits::{BATCH_COST_NS_MAX, BATCH_TOKENS_DEFAULT, BATCH_TOKENS_MAX};
@@ -119,8 +123,8 @@ pub struct Call {
     pub min_revision: u64,
 }
 
-/// Takes the verdicts of one call, in the order of its tokens. Called at most once, on a worker's thread,
-/// which has other callers to serve: it must not block.
+/// Takes the verdicts of one call, in the order of its tokens. Called at most once, on a worker's thread or another of
+/// ours, which has other callers to serve: it must not block.
 pub type Reply = Box<dyn FnOnce(Vec<Verdict>) + Send>;
 
 /// The running engine. Clones are handles to the same one; when the last is dropped, the workers finish
@@ -209,6 +213,9 @@ impl Engine {
             handles.push(handle);
         }
         let (running, stop) = crossbeam_channel::bounded(0);
+        let index = handles.len();
+        parking::keep(Arc::clone(&shared), stop.clone())
+            .map_err(|cause| EngineError::Spawn { index, cause })?;
         let kept = Arc::clone(&shared);
         let reported = Arc::clone(&shared.metrics);
         let keeper = tables::keep_tables(
@@ -217,7 +224,6 @@ impl Engine {
             stop,
             move |report| publish(&reported, report),
         );
-        let index = handles.len();
         keeper.map_err(|cause| EngineError::Spawn { index, cause })?;
         Ok(Self(Arc::new(Inner {
             shared,
@@ -258,23 +264,63 @@ impl Engine {
         self.0.shared.records.load().outlook(now)
     }
 
-    /// Tells `hook` the name of an issuer whose keys should be looked at again, each time a token names a
-    /// `kid` that they do not have. It runs on a worker's thread and must not block. Only the first hook
-    /// counts; returns whether this was it.
-    pub fn on_missing_key(&self, hook: impl Fn(&Arc<str>) + Send + Sync + 'static) -> bool {
+    /// Asks `hook` about each key that a token names and its issuer's set lacks, and about each issuer whose keys
+    /// are awaited when a token needs them. It runs on a worker's thread and must not block. Only the first hook
+    /// counts; returns whether this was it. Without one, what is there is all there is.
+    pub fn on_missing_key(
+        &self,
+        hook: impl Fn(&MissingKey<'_>) -> Sought + Send + Sync + 'static,
+    ) -> bool {
         self.0.shared.missing_key.set(Box::new(hook)).is_ok()
     }
 
-    /// Tells `hook` the `iss` of a tenant that a template would bring and that is not loaded, or whose keys lack a `kid`,
-    /// for each token that shows it. It runs on a worker's thread and must not block. Only the first hook counts;
-    /// returns whether this was it.
-    pub fn on_missing_tenant(&self, hook: impl Fn(&str) + Send + Sync + 'static) -> bool {
+    /// Asks `hook` about each tenant that a template would bring and that is not loaded, or whose keys lack one that a
+    /// token names, for each token that shows it. It runs on a worker's thread and must not block. Only the first hook
+    /// counts; returns whether this was it.
+    pub fn on_missing_tenant(
+        &self,
+        hook: impl Fn(&MissingTenant<'_>) -> Sought + Send + Sync + 'static,
+    ) -> bool {
         self.0.shared.missing_tenant.set(Box::new(hook)).is_ok()
     }
 
     /// Something that this issuer signed names a key that it does not have: tells the hook, if there is one.
     pub fn look_for_key(&self, issuer: &Arc<str>) {
-        self.0.shared.look_for_key(issuer);
+        if let Some(hook) = self.0.shared.missing_key.get() {
+            let _ = hook(&MissingKey {
+                issuer,
+                kid: None,
+                asked_at: clock::since_boot(),
+                is_awaited: false,
+            });
+        }
+    }
+
+    /// An issuer's set has been looked at, and what was found is among the records. Calls back the tokens that wait
+    /// for it: all of them where it has changed, else those that came before the look began, at this time since boot.
+    pub fn keys_looked_at(&self, issuer: &str, began: Duration, is_changed: bool) {
+        let Inner {
+            shared, mailboxes, ..
+        } = &*self.0;
+        missing::call_back(shared, mailboxes, (issuer, None), |ticket| {
+            is_changed || ticket.arrived() < began
+        });
+    }
+
+    /// The same for the tenant of this `iss`, which this template brings, by its configured name.
+    pub fn tenant_looked_at(&self, template: &str, iss: &str, began: Duration, is_changed: bool) {
+        let Inner {
+            shared, mailboxes, ..
+        } = &*self.0;
+        missing::call_back(shared, mailboxes, (template, Some(iss)), |ticket| {
+            is_changed || ticket.arrived() < began
+        });
+    }
+
+    /// Number of tokens that wait for their issuer's keys.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.0.shared.parking.len()
     }
 
     /// The clock all decisions use.
@@ -308,6 +354,7 @@ impl Engine {
     /// took longer than `patience`.
     pub fn drain(&self, patience: Duration) -> bool {
         self.0.shared.draining.store(true, Ordering::Release);
+        self.0.shared.parking.close();
         let mut threads = self
             .0
             .threads

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::budget::Budget;
+use super::missing::{MissingKey, MissingTenant, Sought};
+use super::parking::Parking;
 use super::peer::Peers;
 use super::{Options, PEER_QUEUE_PART};
 use crate::cache::{Cache, Digest};
@@ -18,11 +20,11 @@ use std::sync::{Arc, OnceLock};
 /// Goes wrong, if it likes, while a batch with these tokens is verified. For tests of the healing.
 pub(super) type Fault = Box<dyn Fn(&[Question<'_>]) + Send + Sync>;
 
-/// Told the name of an issuer whose keys lack a `kid`.
-type MissingKeyHook = Box<dyn Fn(&Arc<str>) + Send + Sync>;
+/// Asked about keys that issuers' sets lack.
+type MissingKeyHook = Box<dyn Fn(&MissingKey<'_>) -> Sought + Send + Sync>;
 
-/// Told the `iss` of a tenant that is not loaded, or whose keys lack a `kid`.
-type MissingTenantHook = Box<dyn Fn(&str) + Send + Sync>;
+/// Asked about tenants that are not loaded, or whose keys lack one.
+type MissingTenantHook = Box<dyn Fn(&MissingTenant<'_>) -> Sought + Send + Sync>;
 
 /// What askers and workers share.
 pub(super) struct Shared {
@@ -42,6 +44,7 @@ pub(super) struct Shared {
     pub(super) draining: AtomicBool,
     pub(super) missing_key: OnceLock<MissingKeyHook>,
     pub(super) missing_tenant: OnceLock<MissingTenantHook>,
+    pub(super) parking: Parking,
     pub(super) fault: Option<Fault>,
 }
 
@@ -91,21 +94,8 @@ impl Shared {
             draining: AtomicBool::new(false),
             missing_key: OnceLock::new(),
             missing_tenant: OnceLock::new(),
+            parking: Parking::new(),
             fault,
-        }
-    }
-
-    /// Something that this issuer signed names a key that it does not have.
-    pub(super) fn look_for_key(&self, issuer: &Arc<str>) {
-        if let Some(hook) = self.missing_key.get() {
-            hook(issuer);
-        }
-    }
-
-    /// A token is this tenant's, and cannot be verified with what is known of it.
-    pub(super) fn look_for_tenant(&self, iss: &str) {
-        if let Some(hook) = self.missing_tenant.get() {
-            hook(iss);
         }
     }
 
@@ -125,6 +115,7 @@ impl Shared {
                 self.cache.renew(digest, &entry, revocation);
                 Some(verdict)
             }
+            Recalled::Closed => None,
             Recalled::Stale => {
                 self.cache.remove(digest);
                 self.metrics.cache_invalidations.inc();

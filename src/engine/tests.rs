@@ -1,13 +1,14 @@
 //! The engine as its callers see it: every call answered once and rightly, whatever goes wrong meanwhile.
 
+mod parking;
 mod replay;
 
 use super::*;
 use crate::clock;
 use crate::crypto::Scheme;
-use crate::issuer::{Claims, SigningKey};
-use crate::jose::{Algorithm, Jwk, JwkSet};
-use crate::keys::{KeySet, Owner};
+use crate::issuer::{Claims, Recipient, SigningKey, generate_encryption_key};
+use crate::jose::{Algorithm, ContentEncryption, Jwk, JwkSet, KeyManagement};
+use crate::keys::{Decryption, KeySet, Owner};
 use crate::limits::TOKEN_BYTES_DEFAULT;
 use crate::policy::{Accepted, Policy};
 use crate::revocation::{self, IdKey, Register, Staleness, Standing};
@@ -206,6 +207,81 @@ fn hits_carry_the_claims_their_caller_wants() {
             }
         }
     }
+}
+
+/// An encrypted token keeps its claims to itself: the cache answers for it only who wants none of them.
+#[test]
+fn encrypted_tokens_are_opened_for_whoever_wants_their_claims() {
+    let key =
+        generate_encryption_key(KeyManagement::EcdhEsA256Kw, None, None, None).expect("a key");
+    let recipient = Recipient::new(&key, None, None).expect("fit");
+    let (terms, skipped) = Decryption::pin(
+        &[key],
+        &[KeyManagement::EcdhEsA256Kw],
+        &[ContentEncryption::A256Gcm],
+        0,
+    );
+    assert_eq!(skipped, []);
+    let records = Arc::into_inner(records())
+        .expect("nobody else has it")
+        .decrypting([("acme".into(), Arc::new(terms))]);
+    let (engine, metrics, hold) = held_engine();
+    engine.set_records(Arc::new(records));
+    let signed = mint(&hs256(), 7);
+    let signed = std::str::from_utf8(&signed).expect("ASCII");
+    let token = Bytes::from(recipient.encrypt(signed).expect("encrypted"));
+    let first = ask(&engine, call(&engine, vec![mint(&hs256(), 0)]));
+    hold.wait();
+    let wants = [
+        Want::Verdict,
+        Want::Claims,
+        Want::Claims,
+        Want::Members(Box::new(["jti".into()])),
+    ];
+    let ask_all = || -> Vec<_> {
+        let wants = wants.iter().cloned();
+        wants
+            .map(|want| {
+                ask(
+                    &engine,
+                    Call {
+                        want,
+                        ..call(&engine, vec![token.clone()])
+                    },
+                )
+            })
+            .collect()
+    };
+    let in_flight = ask_all();
+    drop(hold);
+    assert!(first.recv_timeout(PATIENCE).expect("an answer")[0].is_valid());
+    let check = |answers: Vec<mpsc::Receiver<Vec<Verdict>>>| {
+        let verdicts = answers
+            .into_iter()
+            .map(|answer| answer.recv_timeout(PATIENCE).expect("an answer"));
+        verdicts
+            .map(|verdicts| match &verdicts[0] {
+                Verdict::Valid(trusted) => {
+                    (trusted.cached, trusted.claims.as_bytes().map(<[u8]>::len))
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    let [verdict, claims, same, jti] = check(in_flight)[..] else {
+        panic!("four answers")
+    };
+    assert_eq!((verdict.1, jti.1), (None, Some(r#"{"jti":"7"}"#.len())));
+    assert!(claims == same && claims.1 > jti.1);
+    let hits = metrics.cache_hits.get();
+    let [verdict, claims, ..] = check(ask_all())[..] else {
+        panic!("four answers")
+    };
+    assert!(
+        verdict.0 && !claims.0,
+        "what needs no opening comes from the cache"
+    );
+    assert_eq!(metrics.cache_hits.get(), hits + 1);
 }
 
 /// Stops the worker in its first batch until it is let go, so that what follows queues up behind it.
@@ -489,7 +565,14 @@ fn a_token_with_an_unknown_kid_makes_its_issuers_keys_be_looked_at() {
     let missing = Arc::new(Mutex::new(Vec::new()));
     let hook = {
         let missing = Arc::clone(&missing);
-        move |issuer: &Arc<str>| missing.lock().expect("one worker").push(issuer.to_string())
+        move |key: &MissingKey<'_>| {
+            assert_eq!((key.kid, key.is_awaited), (Some("k9"), false));
+            missing
+                .lock()
+                .expect("one worker")
+                .push(key.issuer.to_string());
+            Sought::Absent
+        }
     };
     assert!(engine.on_missing_key(hook));
     let stranger = hs256().with_kid(Some("k9")).expect("a short kid");

@@ -8,13 +8,13 @@
 use super::KERNEL_STACK_BYTES;
 use super::call::Ticket;
 use super::flights::{Flight, FlightKey, Flights};
+use super::missing;
 use super::schedule::{BatchLimits, Schedule};
 use super::shared::Shared;
 use crate::cache::Digest;
 use crate::clock::{self, Now};
-use crate::metrics::IssuerLabels;
 use crate::verdict::{Unavailable, Verdict};
-use crate::verify::{Answer, LacksKey, Question, Recalled, Records, Scratch, verify_batch};
+use crate::verify::{Answer, Question, Recalled, Records, Scratch, Want, verify_batch};
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
@@ -215,10 +215,12 @@ impl<'w> Bench<'w> {
             };
             verify.all(&questions, &mut self.scratch, &mut self.answers);
         }
+        let mut again = Vec::new();
         for (flight, answer) in self.batch.drain(..).zip(self.answers.drain(..)) {
             remember(self.shared, &flight, &answer);
-            land(self.shared, flight, answer, now);
+            missing::settle(self.shared, flight, answer, now, &mut again);
         }
+        self.accept(Mail::Parcel(again));
     }
 
     /// Another batch may have verified a token while it waited.
@@ -252,6 +254,8 @@ impl<'w> Bench<'w> {
         let queued_ns: u64 = self.shared.queues.iter().map(|queue| queue.used_ns()).sum();
         let queued = Duration::from_nanos(queued_ns).as_secs_f64();
         metrics.queue_cost_seconds.set(queued);
+        let parked = i64::try_from(self.shared.parking.len()).unwrap_or(i64::MAX);
+        metrics.tokens_parked.set(parked);
     }
 }
 
@@ -322,6 +326,7 @@ fn recall(shared: &Shared, flight: &mut Flight, now: Now) -> bool {
 /// Keeps what verification found out, under the generation that was loaded before it began.
 fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
     if let Some(remember) = answer.remember {
+        flight.records().note_use(&remember.entry);
         let evicted = shared
             .cache
             .insert(&flight.digest, remember.entry, remember.share);
@@ -329,30 +334,30 @@ fn remember(shared: &Shared, flight: &Flight, answer: &Answer) {
             shared.metrics.cache_evictions.inc();
         }
     }
-    if let Some(number) = answer.missing_key_of
-        && let Some(lacks) = flight.records().lacks_key(number)
-        && let Some(issuer) = flight.records().issuer(number)
-    {
-        let labels = IssuerLabels {
-            issuer: shared.metrics.issuer_label(&issuer.name),
-        };
-        shared.metrics.jwks_unknown_kid.get_or_create(&labels).inc();
-        match lacks {
-            LacksKey::Issuer(issuer) => shared.look_for_key(issuer),
-            LacksKey::Tenant(iss) => shared.look_for_tenant(iss),
-        }
-    }
-    if let Some(iss) = &answer.missing_tenant {
-        shared.look_for_tenant(iss);
-    }
+}
+
+/// The verdict on an encrypted token for one who wants other claims of it: what is in it was not kept.
+fn verify_again(ticket: &Ticket, now: Now) -> Verdict {
+    let mut answers = Vec::with_capacity(1);
+    verify_batch(
+        ticket.records(),
+        &[ticket.question()],
+        now,
+        &mut Scratch::default(),
+        &mut answers,
+    );
+    let answer = answers.pop();
+    answer.map_or(Unavailable::OVERLOADED.into(), |answer| answer.verdict)
 }
 
 /// Answers all who waited for a token.
-fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
+pub(super) fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
     let Flight { first, others, .. } = flight;
     if !others.is_empty() {
         shared.metrics.coalesced.inc_by(others.len() as u64);
     }
+    // An encrypted token is opened once for all who want the same of it.
+    let mut opened: Option<(Want, Verdict)> = None;
     for ticket in others {
         let question = ticket.question();
         let verdict = match (&answer.verdict, &answer.remember) {
@@ -360,6 +365,14 @@ fn land(shared: &Shared, flight: Flight, answer: Answer, now: Now) {
             (Verdict::Valid(_), Some(remember)) if question.want != first.question().want => {
                 match ticket.records().recall(question, &remember.entry, now) {
                     Recalled::Answer(verdict) | Recalled::Renewed(verdict, _) => verdict,
+                    Recalled::Closed => match &opened {
+                        Some((want, verdict)) if want == question.want => verdict.clone(),
+                        _ => {
+                            let verdict = verify_again(&ticket, now);
+                            opened = Some((question.want.clone(), verdict.clone()));
+                            verdict
+                        }
+                    },
                     Recalled::Stale => Unavailable::OVERLOADED.into(),
                 }
             }

@@ -8,9 +8,13 @@
 
 mod claims;
 pub mod danger;
+mod encrypt;
+pub mod ring;
 mod signer;
 
 pub use claims::Claims;
+pub use encrypt::{EncryptError, Recipient, generate as generate_encryption_key};
+pub use signer::RemoteSigner;
 
 use crate::crypto::{Check, KeyError, Outcome, VerifyingKey, verify_batch};
 use crate::encoding::base64url;
@@ -57,6 +61,12 @@ pub enum SigningError {
     /// The private half is incomplete or not of its public half.
     #[error("the private key is not usable: {0}")]
     Private(&'static str),
+    /// What a private key is sealed under does not open it, or it was changed.
+    #[error("the private key is sealed, and what was given does not open it")]
+    Sealed,
+    /// Where the private key stays, no signature was made.
+    #[error("the key's module did not sign: {0}")]
+    Remote(Box<str>),
     /// A size that is not offered.
     #[error("no {algorithm} key of {bits} bits: {offered}")]
     Size {
@@ -129,6 +139,36 @@ impl SigningKey {
         Ok(Self {
             algorithm,
             signer,
+            verifying,
+            jwk,
+        })
+    }
+
+    /// A key whose private half stays where it is, as in a hardware module, and is asked to sign. `public` is its
+    /// public half.
+    ///
+    /// # Errors
+    /// [`SigningError`] where the public half is refused, or is for another algorithm.
+    pub fn remote(
+        algorithm: Algorithm,
+        public: &Jwk,
+        signer: Box<dyn RemoteSigner>,
+    ) -> Result<Self, SigningError> {
+        if let Some(pinned) = public.alg.filter(|pinned| *pinned != algorithm) {
+            return Err(SigningError::AlgorithmPinned(pinned));
+        }
+        let verifying = public.verifying_key(algorithm.scheme())?;
+        let json = public.to_public_json();
+        let json = json.ok_or(SigningError::Private("a secret has no public half"))?;
+        let mut jwk = Jwk::parse(json.as_bytes())
+            .map_err(|_| SigningError::Private("the JWK cannot be read again"))?;
+        jwk.alg = Some(algorithm);
+        if jwk.kid.is_none() {
+            jwk.kid = Some(jwk.thumbprint().into());
+        }
+        Ok(Self {
+            algorithm,
+            signer: Signer::Remote(signer),
             verifying,
             jwk,
         })

@@ -13,8 +13,19 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac, rand};
 use zeroize::Zeroizing;
 
+/// Signs where the private key stays, as in a hardware module.
+pub trait RemoteSigner: Send + Sync {
+    /// The signature of a message, in its JOSE form (RFC 7518 §3, RFC 8037 §3.1). It is verified before anyone sees
+    /// it.
+    ///
+    /// # Errors
+    /// [`SigningError::Remote`], with what the module said.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError>;
+}
+
 /// A key pair or secret, ready to sign.
 pub(super) enum Signer {
+    Remote(Box<dyn RemoteSigner>),
     Hmac(Box<hmac::Key>),
     Rsa(Box<RsaKeyPair>, &'static RsaSignatureEncoding),
     Ec(Box<EcdsaKeyPair>),
@@ -64,6 +75,7 @@ impl Signer {
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         let random = SystemRandom::new();
         match self {
+            Self::Remote(signer) => signer.sign(message),
             Self::Hmac(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
             Self::Rsa(pair, encoding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
@@ -84,14 +96,15 @@ impl Signer {
 
     /// Whether a miscalculated signature gives the key away: RSA by its Chinese remainders (Boneh, DeMillo
     /// and Lipton 1997), Ed25519 because its nonce repeats with the message. ECDSA draws a fresh nonce, and a
-    /// wrong signature of it says nothing.
+    /// wrong signature of it says nothing. Of a module elsewhere we do not know how it signs.
     pub(super) fn leaks_when_faulty(&self) -> bool {
-        matches!(self, Self::Rsa(..) | Self::Ed25519(_))
+        matches!(self, Self::Rsa(..) | Self::Ed25519(_) | Self::Remote(_))
     }
 
     /// The key pair as PKCS#8; `None` for a secret.
     pub(super) fn to_pkcs8(&self) -> Result<Option<Zeroizing<Vec<u8>>>, SigningError> {
         match self {
+            Self::Remote(_) => Err(SigningError::PublicOnly),
             Self::Hmac(_) => Ok(None),
             Self::Rsa(pair, _) => rsa_pkcs8(pair).map(Some),
             Self::Ec(pair) => ec_pkcs8(pair).map(Some),

@@ -1,7 +1,8 @@
 //! What must hold for any bytes whatever: bodies of the fuzz targets, as ordinary functions.
 
-use super::{Claims, CompactJws, Header, Jwk, JwkSet, danger, inspect};
+use super::{Claims, CompactJwe, CompactJws, Header, JweHeader, Jwk, JwkSet, danger, inspect};
 use crate::clock::Now;
+use crate::crypto::encryption::Sealed;
 use crate::encoding::base64url;
 use crate::limits::{HEADER_BYTES_MAX, JWKS_KEYS_MAX, SIGNATURE_BYTES_MAX, TOKEN_BYTES_MAX};
 
@@ -102,6 +103,64 @@ pub fn claims(json: &[u8]) {
     }
 }
 
+/// An accepted encrypted token is its five segments and nothing else, and its header says the same in serde_json's words.
+pub fn jwe(token: &[u8]) {
+    let Ok(jwe) = CompactJwe::parse(token, TOKEN_BYTES_MAX) else {
+        return;
+    };
+    assert!(CompactJwe::is_one(token) && token.len() <= TOKEN_BYTES_MAX);
+    // What is read as one kind is never read as the other (RFC 7516 §9).
+    assert!(CompactJws::parse(token, TOKEN_BYTES_MAX).is_err());
+    let header = JweHeader::parse_segment(jwe.header_segment());
+    let json = base64url::decode_vec(jwe.header_segment()).unwrap_or_default();
+    if let Ok(header) = &header
+        && let Ok(oracle) = serde_json::from_slice::<serde_json::Value>(&json)
+    {
+        assert_eq!(oracle["alg"].as_str(), Some(header.alg.name()));
+        assert_eq!(oracle["enc"].as_str(), Some(header.enc.name()));
+        assert_eq!(oracle["kid"].as_str(), header.kid.as_deref());
+        assert_eq!(oracle.get("zip").is_some(), header.zip);
+        assert!(oracle.get("crit").is_none() && oracle.get("b64").is_none());
+        assert_eq!(header.epk.is_some(), header.alg.is_agreement());
+    }
+    let Ok(parts) = jwe.decode() else {
+        return;
+    };
+    let again = [
+        &parts.encrypted_key,
+        &parts.iv,
+        &parts.ciphertext,
+        &parts.tag,
+    ];
+    let again = again.map(|octets| base64url::encode_string(octets));
+    let segments = [jwe.header_segment(), again.join(".").as_bytes()].join(&b'.');
+    assert_eq!(segments, token);
+    let (Ok(header), Ok(key)) = (header, Jwk::parse(FUZZ_KEY)) else {
+        return;
+    };
+    // Nobody who has not the key makes anything that opens; what does not open does no harm.
+    if let Ok((management, content)) = key.pin_management(&[header.alg], &[header.enc]) {
+        let key = key
+            .decryption_key(management, content)
+            .expect("it was pinned");
+        let sealed = Sealed {
+            aad: jwe.header_segment(),
+            encrypted_key: &parts.encrypted_key,
+            iv: &parts.iv,
+            ciphertext: &parts.ciphertext,
+            tag: &parts.tag,
+            ephemeral: header.epk.as_ref(),
+            party_u: &header.apu,
+            party_v: &header.apv,
+        };
+        let _ = key.open(header.enc, &sealed);
+    }
+}
+
+/// The key of RFC 7518, appendix C: an elliptic-curve key has the most ways to be used wrongly.
+const FUZZ_KEY: &[u8] = br#"{"kty":"EC","crv":"P-256","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
+    "y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck","d":"VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw"}"#;
+
 /// A key that is read can be written and read again; its public half holds nothing private.
 pub fn jwk(json: &[u8]) {
     if let Ok(key) = Jwk::parse(json) {
@@ -130,7 +189,7 @@ pub fn pem(text: &[u8]) {
 }
 
 fn assert_key(key: &Jwk) {
-    assert!(!key.schemes().is_empty());
+    assert!(!key.schemes().is_empty() || !key.managements().is_empty());
     // Material may still be too weak or off its curve, which this finds out without a panic.
     for scheme in key.schemes() {
         let _ = key.verifying_key(*scheme);
@@ -183,6 +242,11 @@ mod tests {
     #[test]
     fn claims_smoke() {
         smoke::run("claims", claims);
+    }
+
+    #[test]
+    fn jwe_smoke() {
+        smoke::run("jwe", jwe);
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn refuse_critical(_crit: Value<'_>) -> Result<(), JoseError> {
     Err(JoseError::UnknownCritical)
 }
 
-fn string<'j>(
+pub(super) fn string<'j>(
     value: Value<'j>,
     rule: &'static str,
 ) -> Result<std::borrow::Cow<'j, str>, JoseError> {
@@ -151,7 +151,7 @@ pub(super) fn key_id(value: Value<'_>) -> Result<Arc<str>, JoseError> {
 
 /// A media type without the prefix `application/` that RFC 7515 §4.1.9 lets `typ` omit. It may be omitted
 /// only where no other `/` remains.
-fn short_media_type(media_type: &str) -> &str {
+pub(super) fn short_media_type(media_type: &str) -> &str {
     const PREFIX: &str = "application/";
     match media_type.split_at_checked(PREFIX.len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) && !rest.contains('/') => rest,
@@ -159,7 +159,7 @@ fn short_media_type(media_type: &str) -> &str {
     }
 }
 
-fn in_header(rule: &'static str) -> &'static str {
+pub(super) fn in_header(rule: &'static str) -> &'static str {
     match rule {
         base64url::IMPOSSIBLE_LENGTH => "the header has an impossible base64url length",
         base64url::TRAILING_BITS => "the header has base64url trailing bits that are not zero",

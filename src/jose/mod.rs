@@ -1,4 +1,4 @@
-//! What RFC 7515, 7517, 7518, 7519 and 8037 say about the shape of tokens and keys.
+//! What RFC 7515, 7516, 7517, 7518, 7519 and 8037 say about the shape of tokens and keys.
 //!
 //! This room parses. It never decides, has no clock, and holds no keys of ours.
 #![forbid(unsafe_code)]
@@ -10,17 +10,20 @@ mod compact;
 pub mod fuzz;
 mod header;
 mod inspect;
+mod jwe;
 mod jwk;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::crypto::encryption::{ContentEncryption, KeyManagement};
 pub use algorithm::Algorithm;
 pub use claims::{Claims, NumericDate};
 pub use compact::CompactJws;
 pub use header::Header;
 pub use inspect::{Inspection, inspect};
-pub use jwk::{Curve, Jwk, JwkSet, KeyUse, Skipped, danger};
+pub use jwe::{CompactJwe, JweHeader, JweParts};
+pub use jwk::{Curve, EncryptionAlg, Jwk, JwkSet, KeyUse, Skipped, danger};
 
 /// Why a token could not be read. `verify` maps each to its refusal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,14 @@
-//! Keeps an issuer's public keys, each pinned to one algorithm. Never fetches them: that is upstream's
-//! work.
+//! Keeps an issuer's public keys, each pinned to one algorithm, and the private ones that its tokens may be encrypted
+//! to. Never fetches them: that is upstream's work.
 #![forbid(unsafe_code)]
+
+mod changes;
+mod decryption;
+mod usage;
+
+pub use changes::Changes;
+pub use decryption::{Decryption, DecryptionKeyId, DecryptionSlot};
+pub use usage::Usage;
 
 use crate::crypto::{Scheme, VerifyingKey};
 use crate::jose::{Algorithm, Jwk, JwkSet, KeyUse, Skipped};
@@ -25,6 +33,10 @@ pub struct KeySlot {
     pub key: Arc<VerifyingKey>,
     /// The key as a public JWK (RFC 7517 §4) to publish; `None` for a secret.
     pub public_jwk: Option<Arc<str>>,
+    /// The thumbprint of its public material (RFC 7638); `None` for a secret, whose thumbprint tells guesses apart.
+    pub thumbprint: Option<Arc<str>>,
+    /// How it is used; shared with the same key in the sets that follow.
+    pub usage: Arc<Usage>,
 }
 
 /// Whose keys these are, as verdicts will say it.
@@ -84,23 +96,14 @@ impl KeySet {
             }),
             key: Arc::clone(&slot.key),
             public_jwk: slot.public_jwk.clone(),
+            thumbprint: slot.thumbprint.clone(),
+            usage: Arc::clone(&slot.usage),
         });
         Self {
             slots: slots.collect(),
             by_kid: self.by_kid.clone(),
             without_kid: self.without_kid.clone(),
         }
-    }
-
-    /// Whether the other has the very same public keys in the same order, for the same owner. Secrets cannot be compared.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        let is_same = |(one, other): (&KeySlot, &KeySlot)| {
-            *one.signer == *other.signer
-                && one.public_jwk.is_some()
-                && one.public_jwk == other.public_jwk
-        };
-        self.slots.len() == other.slots.len() && self.slots.iter().zip(&other.slots).all(is_same)
     }
 
     /// A set with no keys: the issuer is known, its keys have not arrived.
@@ -125,6 +128,11 @@ impl KeySet {
     #[must_use]
     pub fn slots(&self) -> &[KeySlot] {
         &self.slots
+    }
+
+    /// The same, to take over what is known of their use.
+    pub fn slots_mut(&mut self) -> &mut [KeySlot] {
+        &mut self.slots
     }
 
     /// The keys that may have signed a token with this `kid` and scheme.
@@ -211,6 +219,7 @@ fn pin_one(owner: &Owner, jwk: &Jwk, schemes: &[Scheme]) -> Result<KeySlot, Stri
         .verifying_key(scheme)
         .map_err(|error| error.to_string())?;
     let alg = jwk.alg.unwrap_or_else(|| Algorithm::of_scheme(scheme));
+    let public_jwk: Option<Arc<str>> = jwk.to_public_json().map(Into::into);
     Ok(KeySlot {
         signer: Arc::new(Signer {
             issuer: Arc::clone(&owner.issuer),
@@ -219,6 +228,8 @@ fn pin_one(owner: &Owner, jwk: &Jwk, schemes: &[Scheme]) -> Result<KeySlot, Stri
             kid: jwk.kid.clone(),
         }),
         key: Arc::new(key),
-        public_jwk: jwk.to_public_json().map(Into::into),
+        thumbprint: public_jwk.is_some().then(|| jwk.thumbprint().into()),
+        public_jwk,
+        usage: Arc::default(),
     })
 }

@@ -3,13 +3,15 @@
 //! A counter, the *generation*, is raised after every change; whoever remembers a generation and finds it
 //! unchanged need not look. Orders come a thousand a second, though, and nearly all of them concern others. So each
 //! change also leaves the new generation in one of many *buckets*, picked by a mark of who is meant, and a reader
-//! whose generation is old looks only at the buckets of its own marks.
+//! whose generation is old looks only at the buckets of its own marks, after a glance at a [`Sieve`] of them that is
+//! nearer.
 //!
 //! The order of things is all that matters here. A writer first puts its records where readers find them, then
 //! marks their buckets, and raises the generation last. A reader first loads the generation, then looks, and
 //! remembers the generation *it loaded*. `tests` has the model that tries every interleaving, with each order of
 //! steps that would be wrong.
 
+use super::sieve::{self, Sieve};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Number of buckets, a power of two: a megabyte, which stays near the cores that use it. A token looked at a second
@@ -21,6 +23,7 @@ pub(super) trait Word<T> {
     fn holding(value: T) -> Self;
     fn load(&self, order: Ordering) -> T;
     fn store(&self, value: T, order: Ordering);
+    fn fence(order: Ordering);
 }
 
 /// The generation and its buckets.
@@ -28,15 +31,23 @@ pub(super) struct Coherence<G = AtomicU64, B = AtomicU32> {
     generation: G,
     /// The generation of the last change that left its mark here, its low half.
     buckets: Box<[B]>,
+    sieve: Sieve<G, B>,
 }
+
+/// Not 0, so that a zeroed word never passes for a generation.
+const FIRST: u64 = 1;
 
 impl<G: Word<u64>, B: Word<u32>> Coherence<G, B> {
     /// Nothing has changed yet.
     pub(super) fn new(buckets: usize) -> Self {
+        Self::with_sieve(buckets, Sieve::new(sieve::WORDS, sieve::MARKS, FIRST))
+    }
+
+    fn with_sieve(buckets: usize, sieve: Sieve<G, B>) -> Self {
         Self {
-            // Not 0, so that a zeroed word never passes for a generation.
-            generation: G::holding(1),
+            generation: G::holding(FIRST),
             buckets: (0..buckets).map(|_| B::holding(0)).collect(),
+            sieve,
         }
     }
 
@@ -56,6 +67,7 @@ impl<G: Word<u64>, B: Word<u32>> Coherence<G, B> {
     pub(super) fn mark(&self, bucket: usize, next: u64) {
         if let Some(place) = self.buckets.get(bucket) {
             place.store(low(next), Ordering::Relaxed);
+            self.sieve.mark(bucket, next);
         }
     }
 
@@ -69,10 +81,13 @@ impl<G: Word<u64>, B: Word<u32>> Coherence<G, B> {
     /// generation is kept: what changed longer ago than that can count may seem to be new, never the reverse.
     #[inline]
     pub(super) fn may_have_changed(&self, bucket: usize, since: u64, now: u64) -> bool {
-        let age = now.wrapping_sub(since);
         let Some(place) = self.buckets.get(bucket) else {
             return true;
         };
+        if self.sieve.is_unchanged(bucket, since) {
+            return false;
+        }
+        let age = now.wrapping_sub(since);
         let changed = place.load(Ordering::Relaxed);
         // A change that is not raised yet counts as a very old one: it is told apart by the next generation.
         let changed_age = low(now).wrapping_sub(changed);
@@ -89,7 +104,7 @@ fn low(generation: u64) -> u32 {
 }
 
 macro_rules! words {
-    ($($atomic:ty => $number:ty),*) => {$(
+    ($fence:path: $($atomic:ty => $number:ty),*) => {$(
         impl Word<$number> for $atomic {
             fn holding(value: $number) -> Self {
                 Self::new(value)
@@ -102,11 +117,14 @@ macro_rules! words {
             fn store(&self, value: $number, order: Ordering) {
                 <$atomic>::store(self, value, order);
             }
+            #[inline]
+            fn fence(order: Ordering) {
+                $fence(order);
+            }
         }
     )*};
 }
-
-words!(AtomicU64 => u64, AtomicU32 => u32);
+words!(std::sync::atomic::fence: AtomicU64 => u64, AtomicU32 => u32);
 
 #[cfg(test)]
 mod tests {
@@ -115,7 +133,7 @@ mod tests {
     use loom::sync::atomic as model;
     use loom::thread;
 
-    words!(model::AtomicU64 => u64, model::AtomicU32 => u32);
+    words!(model::fence: model::AtomicU64 => u64, model::AtomicU32 => u32);
 
     /// What a writer does, step by step.
     #[derive(Clone, Copy, PartialEq, Debug)]
@@ -178,7 +196,7 @@ mod tests {
             loom::model(move || {
                 let shared = Arc::new(Model {
                     set: model::AtomicU32::new(0),
-                    coherence: Coherence::new(1),
+                    coherence: Coherence::with_sieve(1, Sieve::new(1, 8, FIRST)),
                 });
                 let before = shared.coherence.generation();
                 // A stranger's change in the same bucket, so that the token must look again.
@@ -221,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_bucket_counts_in_half_a_generation_and_errs_towards_looking() {
-        let coherence: Coherence = Coherence::new(2);
+        // The sieve is full at once, and knows nothing.
+        let coherence: Coherence = Coherence::with_sieve(2, Sieve::new(1, 8, u64::MAX));
         let half = u64::from(u32::MAX >> 1);
         let changed = |since, now| coherence.may_have_changed(0, since, now);
         assert!(!changed(1, 1) && !changed(1, 5), "never marked");

@@ -7,6 +7,8 @@
 
 pub mod audit;
 mod coherence;
+#[doc(hidden)]
+pub mod fuzz;
 mod id_key;
 mod log_report;
 mod members;
@@ -16,6 +18,7 @@ mod quota;
 mod receipt;
 mod record;
 mod register;
+mod sieve;
 pub mod signal;
 mod stamp;
 mod standing;

@@ -52,9 +52,10 @@ pub enum Recheck {
 }
 
 /// A stamp is renewed only when it is so many generations old. Renewing takes a lock and writes to memory that others
-/// read; looking at a few buckets costs a tenth of that. But the older a stamp, the likelier one of its buckets was
-/// changed by a stranger, which costs ten times as much: at this age, three hits in a hundred.
-const RENEWED_AFTER: u64 = 4_096;
+/// read; a look at the sieve costs a tenth of that, and the sieve knows of so many generations at least. But the older a
+/// stamp, the likelier one of its buckets was changed by a stranger, which costs ten times as much: at this age, three
+/// hits in two hundred.
+const RENEWED_AFTER: u64 = 2_048;
 
 impl Register {
     /// Whether a token is revoked, and as of when that is so.

@@ -78,7 +78,7 @@ pub struct Arrival {
     pub records: Arc<[Record]>,
 }
 
-/// Why an order was not taken. It has no effect then, now or later.
+/// Why an order was not taken. It has no effect then, now or later, unless the variant says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
     /// No room on the disk.
@@ -87,6 +87,11 @@ pub enum NotTaken {
     /// The disk refuses.
     #[error("state_dir cannot be written; nothing was revoked, and the log says why")]
     Unwritable,
+    /// The disk did not keep it, while it was on its way to logs that are shared.
+    #[error(
+        "state_dir could not be written while the order was on its way: it is in force, but may be forgotten; give it again"
+    )]
+    Unsynced,
     /// Too many orders wait already.
     #[error("too many orders wait already; nothing was revoked, so ask again")]
     Busy,
@@ -114,6 +119,7 @@ impl NotTaken {
         match self {
             Self::DiskFull => "disk_full",
             Self::Unwritable => "unwritable",
+            Self::Unsynced => "unsynced",
             Self::Busy => "busy",
             Self::Stopping => "stopping",
         }

@@ -21,7 +21,7 @@ const ITEMS: &[Item] = &[
     ),
     (
         "V-02",
-        "exactly three segments; a JWE is told apart and refused",
+        "exactly three segments; a JWE is told apart, and refused unless it was asked for",
         None,
     ),
     ("V-03", "no mixing of serializations", None),
@@ -43,7 +43,7 @@ const ITEMS: &[Item] = &[
     ),
     ("V-08", "`crit` is understood or the token refused", None),
     ("V-09", "`b64: false` is refused (RFC 7797)", None),
-    ("V-10", "`zip` is refused", None),
+    ("V-10", "`zip` is refused, or asked for and bounded", None),
     ("V-11", "an explicit list of algorithms an issuer", None),
     ("V-12", "`alg` is compared case-sensitively", None),
     ("V-13", "`none` is refused", None),
@@ -82,7 +82,11 @@ const ITEMS: &[Item] = &[
         "PKCS#1: the whole encoding is compared; PSS: salt length is the digest's",
         None,
     ),
-    ("V-25", "nested tokens are refused", None),
+    (
+        "V-25",
+        "of nested tokens both layers are checked, and a second layer is refused",
+        None,
+    ),
     ("V-26", "MACs are compared in constant time", None),
     (
         "V-27",
@@ -212,6 +216,39 @@ const ITEMS: &[Item] = &[
         None,
     ),
     ("K-10", "kernels: off at the first disagreement", None),
+    ("F-16", "Redis is killed", None),
+    ("F-17", "Redis comes back empty", None),
+    ("F-18", "FLUSHALL", None),
+    ("F-19", "a partition of 0.1 to 60 s", None),
+    (
+        "F-20",
+        "failover to a replica that lacks the last writes",
+        None,
+    ),
+    ("F-21", "failover to a server with another clock", None),
+    (
+        "F-22",
+        "an old primary that is cut off goes on answering",
+        None,
+    ),
+    ("F-23", "the log is trimmed past the cursor", None),
+    ("F-24", "Redis hangs, or is slow", None),
+    ("F-25", "garbage and truncated answers", None),
+    ("F-26", "rights revoked", None),
+    (
+        "F-27",
+        "Redis refuses writes: out of memory, disk full",
+        None,
+    ),
+    ("F-28", "LOADING, READONLY", None),
+    ("F-29", "one of several logs is lost for good", None),
+    ("F-39", "the disk behind the audit lines is full", None),
+    (
+        "F-40",
+        "the disk of `state_dir` is full, read-only, or held a torn file",
+        None,
+    ),
+    ("F-41", "the wall clock steps", None),
 ];
 
 #[test]
@@ -294,7 +331,7 @@ fn marks(text: &str) -> Vec<(String, String)> {
 }
 
 fn is_item(word: &str) -> bool {
-    let number = ["V-", "I-", "K-"]
+    let number = ["V-", "I-", "K-", "F-"]
         .iter()
         .find_map(|kind| word.strip_prefix(kind));
     number
@@ -306,7 +343,7 @@ fn page(tests: &BTreeMap<String, Vec<String>>) -> String {
         "# What a verifier must do, and the tests that prove it\n\n\
          Made from the marks above the tests; `src/tests/checks.rs` has the list and keeps this page true. The\n\
          items V come from RFC 8725 and its revision, RFC 9068, RFC 9700, OWASP ASVS 5.0 and the failures of others\n\
-         (`docs/threats.md`), the items I concern who issues and revokes, the items K come from what a kernel must show before it is trusted (`docs/SOUNDNESS.md`).\n\n| item | asks | shown by |\n|---|---|---|\n",
+         (`docs/threats.md`), the items I concern who issues and revokes, the items K come from what a kernel must show before it is trusted (`docs/SOUNDNESS.md`), the items F are faults that are injected.\n\n| item | asks | shown by |\n|---|---|---|\n",
     );
     for (id, what, waits) in ITEMS {
         let shown = match (tests.get(*id), waits) {

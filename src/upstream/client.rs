@@ -4,12 +4,14 @@
 use super::fetch::{FetchError, chain};
 use super::uri::{is_loopback, is_public};
 use bytes::Bytes;
+use http::Uri;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -19,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task;
+use tokio::net::TcpStream;
 use tower_service::Service;
 
 /// Whom a client trusts, and where it may connect.
@@ -30,10 +33,13 @@ pub struct Trust {
     pub allow_private_address: bool,
     /// Whether the host may be loopback over plain HTTP.
     pub allow_insecure_loopback: bool,
+    /// An HTTP proxy to connect through. It resolves the host's name, so that it is the one to keep addresses of this
+    /// network out.
+    pub proxy: Option<Uri>,
 }
 
 /// Makes requests, each on a connection of its own.
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<PublicResolver>>, Full<Bytes>>;
+pub(super) type HttpClient = Client<HttpsConnector<Dial>, Full<Bytes>>;
 
 /// A client for one host. Reads certificate authorities, which takes milliseconds.
 pub(super) fn client(host: Option<&str>, trust: &Trust) -> Result<HttpClient, FetchError> {
@@ -49,11 +55,16 @@ pub(super) fn client(host: Option<&str>, trust: &Trust) -> Result<HttpClient, Fe
         .with_no_client_auth();
     let plain = trust.allow_insecure_loopback && host.is_some_and(is_loopback);
     let mut tcp = HttpConnector::new_with_resolver(PublicResolver {
-        allow_private: trust.allow_private_address || plain,
+        // Where the operator put the proxy is the operator's business.
+        allow_private: trust.allow_private_address || plain || trust.proxy.is_some(),
         inner: GaiResolver::new(),
     });
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    let dial = match &trust.proxy {
+        None => Dial::Straight(tcp),
+        Some(proxy) => Dial::Through(Tunnel::new(proxy.clone(), tcp)),
+    };
     let https = HttpsConnectorBuilder::new().with_tls_config(tls);
     let https = if plain {
         https.https_or_http()
@@ -65,7 +76,7 @@ pub(super) fn client(host: Option<&str>, trust: &Trust) -> Result<HttpClient, Fe
         .pool_max_idle_per_host(0)
         .http1_max_headers(64)
         .http1_max_buf_size(64 * 1024)
-        .build(https.enable_http1().wrap_connector(tcp)))
+        .build(https.enable_http1().wrap_connector(dial)))
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, FetchError> {
@@ -97,6 +108,43 @@ fn system_roots() -> Result<Arc<RootCertStore>, FetchError> {
     }
     // Shared: a copy each would be hundreds of megabytes with ten thousand issuers.
     Ok(Arc::clone(roots))
+}
+
+/// Makes connections: straight to the host, or through a proxy's tunnel (RFC 9110 §9.3.6). TLS goes from end to end
+/// either way.
+#[derive(Clone)]
+pub(super) enum Dial {
+    Straight(HttpConnector<PublicResolver>),
+    Through(Tunnel<HttpConnector<PublicResolver>>),
+}
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<TcpStream>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut task::Context<'_>,
+    ) -> task::Poll<Result<(), Self::Error>> {
+        match self {
+            Self::Straight(tcp) => tcp.poll_ready(context).map_err(Into::into),
+            Self::Through(tunnel) => tunnel.poll_ready(context).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        match self {
+            Self::Straight(tcp) => {
+                let connecting = tcp.call(uri);
+                Box::pin(async { Ok(connecting.await?) })
+            }
+            Self::Through(tunnel) => {
+                let connecting = tunnel.call(uri);
+                Box::pin(async { Ok(connecting.await?) })
+            }
+        }
+    }
 }
 
 /// Resolves names, and leaves out every address that is not on the Internet. What is connected to is what

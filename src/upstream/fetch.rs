@@ -3,41 +3,49 @@
 #![forbid(unsafe_code)]
 
 use super::client::{HttpClient, Trust, client};
+use super::freshness::{fresh_for, server_time};
 use super::source::{Endpoint, Remote};
 use super::uri::check_uri;
 use crate::jose::JwkSet;
 use crate::limits::JWKS_BYTES_MAX;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH,
+    LOCATION, USER_AGENT,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use std::error::Error;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Fetches one issuer's JWK Set, and remembers the entity tag of the last.
 pub(super) struct Fetcher {
     remote: Remote,
     client: Option<HttpClient>,
     tag: Option<Tag>,
+    /// Whether the issuer answers to RFC 8414, and not to OpenID Connect.
+    is_oauth: bool,
 }
-
-/// Fetches at a time, of all issuers: ten thousand that start together must not all hold a connection.
-static ROOM: Semaphore = Semaphore::const_new(256);
 
 /// An entity tag, and of what.
 pub(super) type Tag = (Uri, HeaderValue);
 
+/// What fetches of one template's tenants share: the client, and how their issuer is asked.
+#[derive(Clone, Default)]
+pub(super) struct Way {
+    client: Option<HttpClient>,
+    is_oauth: bool,
+}
+
 /// What a fetch brought.
-pub(super) enum Fetched {
-    /// A set, and how long the server says it stays good.
-    Set(JwkSet, Option<Duration>),
-    /// The set we have is still the current one.
-    NotModified(Option<Duration>),
+pub(super) struct Fetched {
+    /// The set, and its text; `None` where the one we have is still the current one.
+    pub(super) set: Option<(JwkSet, Bytes)>,
+    /// How long the server says it stays good.
+    pub(super) fresh_for: Option<Duration>,
+    /// What time it is there, in seconds since the epoch.
+    pub(super) server_time: Option<i64>,
 }
 
 /// Why a fetch brought nothing.
@@ -77,21 +85,27 @@ impl Fetcher {
             remote,
             client: None,
             tag: None,
+            is_oauth: false,
         }
     }
 
-    /// One that goes on with another's client, and from the entity tag of an earlier one.
-    pub(super) fn resumed(remote: Remote, client: Option<HttpClient>, tag: Option<Tag>) -> Self {
+    /// One that goes the way of another, and from the entity tag of an earlier one.
+    pub(super) fn resumed(remote: Remote, way: Way, tag: Option<Tag>) -> Self {
         Self {
             remote,
-            client,
+            client: way.client,
             tag,
+            is_oauth: way.is_oauth,
         }
     }
 
-    /// The client, unless it is better made anew, and the entity tag.
-    pub(super) fn into_parts(self) -> (Option<HttpClient>, Option<Tag>) {
-        (self.client, self.tag)
+    /// How it went, without the client where that is better made anew, and the entity tag.
+    pub(super) fn into_parts(self) -> (Way, Option<Tag>) {
+        let way = Way {
+            client: self.client,
+            is_oauth: self.is_oauth,
+        };
+        (way, self.tag)
     }
 
     /// Forgets the entity tag, so that the next fetch brings the whole set.
@@ -99,12 +113,11 @@ impl Fetcher {
         self.tag = None;
     }
 
-    /// Fetches once. Never takes longer than the configured timeout, however the server behaves.
-    pub(super) async fn fetch(&mut self) -> Result<Fetched, FetchError> {
-        // Never closed.
-        let _room = ROOM.acquire().await;
+    /// Fetches once; past every cache on the way, if what these know was not enough. Never takes longer than the
+    /// configured timeout, however the server behaves.
+    pub(super) async fn fetch(&mut self, past_caches: bool) -> Result<Fetched, FetchError> {
         let timeout = self.remote.timeout;
-        let fetched = tokio::time::timeout(timeout, self.fetch_untimed()).await;
+        let fetched = tokio::time::timeout(timeout, self.fetch_untimed(past_caches)).await;
         let fetched = fetched.unwrap_or(Err(FetchError::TimedOut(timeout)));
         if fetched.is_err() {
             // A new client reads the authorities again, which may be what was wrong.
@@ -113,7 +126,7 @@ impl Fetcher {
         fetched
     }
 
-    async fn fetch_untimed(&mut self) -> Result<Fetched, FetchError> {
+    async fn fetch_untimed(&mut self, past_caches: bool) -> Result<Fetched, FetchError> {
         let client = match &self.client {
             Some(client) => client.clone(),
             None => {
@@ -121,6 +134,7 @@ impl Fetcher {
                     ca_file: self.remote.ca_file.clone(),
                     allow_private_address: self.remote.allow_private_address,
                     allow_insecure_loopback: self.remote.allow_insecure_loopback,
+                    proxy: self.remote.proxy.clone(),
                 };
                 let uri = match &self.remote.endpoint {
                     Endpoint::Jwks(uri) | Endpoint::Discovery { document: uri, .. } => uri.clone(),
@@ -138,34 +152,79 @@ impl Fetcher {
         };
         let uri = match &self.remote.endpoint {
             Endpoint::Jwks(uri) => uri.clone(),
-            Endpoint::Discovery { issuer, document } => {
-                self.discover(&client, issuer, document).await?
-            }
+            Endpoint::Discovery { .. } => self.discover(&client, past_caches).await?,
         };
         let tag = self.tag.as_ref().filter(|(of, _)| *of == uri);
         let tag = tag.map(|(_, tag)| tag.clone());
-        let response = self.get(&client, &uri, tag.as_ref()).await?;
-        let fresh_for = max_age(response.headers());
+        let asking = Asking {
+            tag: tag.as_ref(),
+            past_caches,
+        };
+        let response = self.get(&client, &uri, asking).await?;
+        let mut fetched = Fetched {
+            set: None,
+            fresh_for: fresh_for(response.headers()),
+            server_time: server_time(response.headers()),
+        };
         if response.status() == StatusCode::NOT_MODIFIED && tag.is_some() {
-            return Ok(Fetched::NotModified(fresh_for));
+            return Ok(fetched);
         }
         let tag = response.headers().get(ETAG).cloned();
         let body = body(response, JWKS_BYTES_MAX).await?;
         let jwks = JwkSet::parse(&body).map_err(|error| FetchError::Invalid(error.to_string()))?;
         // An entity tag longer than any server needs is not worth sending back.
         self.tag = tag.filter(|tag| tag.len() <= 256).map(|tag| (uri, tag));
-        Ok(Fetched::Set(jwks, fresh_for))
+        fetched.set = Some((jwks, body));
+        Ok(fetched)
     }
 
-    /// Asks the issuer where its keys are.
+    /// Asks the issuer where its keys are: by OpenID Connect, and where it has nothing there, by RFC 8414; or the other
+    /// way round, if that was how it went last time.
+    async fn discover(
+        &mut self,
+        client: &HttpClient,
+        past_caches: bool,
+    ) -> Result<Uri, FetchError> {
+        let Endpoint::Discovery { issuer, document } = self.remote.endpoint.clone() else {
+            return Err(FetchError::Invalid(
+                "there is nothing to discover".to_owned(),
+            ));
+        };
+        let oauth = oauth_document(&document);
+        let mut refused = StatusCode::NOT_FOUND;
+        for is_oauth in [self.is_oauth, !self.is_oauth] {
+            let document = if is_oauth {
+                oauth.as_ref()
+            } else {
+                Some(&document)
+            };
+            let Some(document) = document else {
+                continue;
+            };
+            match self
+                .read_document(client, &issuer, document, past_caches)
+                .await
+            {
+                Err(FetchError::Status(status)) if status.is_client_error() => refused = status,
+                found => {
+                    self.is_oauth = is_oauth;
+                    return found;
+                }
+            }
+        }
+        Err(FetchError::Status(refused))
+    }
+
+    /// Reads one discovery document. RFC 8414 §3.3 demands the same of the issuer that it names.
     //= https://openid.net/specs/openid-connect-discovery-1_0.html#section-4.3
     //# The issuer value returned MUST be identical to the Issuer URL that was used as the prefix to
     //# /.well-known/openid-configuration to retrieve the configuration information.
-    async fn discover(
+    async fn read_document(
         &self,
         client: &HttpClient,
         issuer: &str,
         document: &Uri,
+        past_caches: bool,
     ) -> Result<Uri, FetchError> {
         #[derive(serde::Deserialize)]
         struct Document {
@@ -173,7 +232,11 @@ impl Fetcher {
             jwks_uri: String,
         }
         let invalid = |why: String| FetchError::Invalid(format!("the discovery document {why}"));
-        let body = body(self.get(client, document, None).await?, JWKS_BYTES_MAX).await?;
+        let asking = Asking {
+            tag: None,
+            past_caches,
+        };
+        let body = body(self.get(client, document, asking).await?, JWKS_BYTES_MAX).await?;
         let found: Document = serde_json::from_slice(&body)
             .map_err(|error| invalid(format!("cannot be read: {error}")))?;
         if found.issuer != issuer {
@@ -197,9 +260,9 @@ impl Fetcher {
         &self,
         client: &HttpClient,
         uri: &Uri,
-        tag: Option<&HeaderValue>,
+        asking: Asking<'_>,
     ) -> Result<Response<Incoming>, FetchError> {
-        let response = get_once(client, uri, tag).await?;
+        let response = get_once(client, uri, asking).await?;
         if !is_redirect(response.status()) {
             return Ok(response);
         }
@@ -210,7 +273,7 @@ impl Fetcher {
         let target = target
             .and_then(|location| same_origin(uri, location.to_str().ok()?))
             .ok_or(FetchError::Redirected(": it is not of the same origin"))?;
-        let response = get_once(client, &target, tag).await?;
+        let response = get_once(client, &target, asking).await?;
         if is_redirect(response.status()) {
             return Err(FetchError::Redirected(" twice"));
         }
@@ -218,17 +281,30 @@ impl Fetcher {
     }
 }
 
+/// What a request says besides where it goes.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    /// Of the answer we have.
+    tag: Option<&'a HeaderValue>,
+    /// Whether what caches know was not enough.
+    past_caches: bool,
+}
+
 async fn get_once(
     client: &HttpClient,
     uri: &Uri,
-    tag: Option<&HeaderValue>,
+    asking: Asking<'_>,
 ) -> Result<Response<Incoming>, FetchError> {
     let mut request = Request::get(uri)
         .header(ACCEPT, "application/jwk-set+json, application/json")
         .header(ACCEPT_ENCODING, "identity")
         .header(USER_AGENT, concat!("jotd/", env!("CARGO_PKG_VERSION")));
-    if let Some(tag) = tag {
+    if let Some(tag) = asking.tag {
         request = request.header(IF_NONE_MATCH, tag);
+    }
+    if asking.past_caches {
+        // RFC 9111 §5.2.1.4: a cache on the way must ask the issuer itself.
+        request = request.header(CACHE_CONTROL, "no-cache");
     }
     let request = request
         .body(Full::default())
@@ -275,19 +351,17 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// `max-age` of `Cache-Control` (RFC 9111 §5.2.2.1).
-fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .find_map(|directive| {
-            let (name, value) = directive.trim().split_once('=')?;
-            let seconds = value.trim_matches('"').parse().ok()?;
-            name.eq_ignore_ascii_case("max-age")
-                .then(|| Duration::from_secs(seconds))
-        })
+/// Where RFC 8414 has the metadata of the issuer whose OpenID Connect document this is.
+//= https://www.rfc-editor.org/rfc/rfc8414#section-3.1
+//# inserting "/.well-known/oauth-authorization-server" between the host component and the path component, if any.
+fn oauth_document(openid: &Uri) -> Option<Uri> {
+    let path = openid
+        .path()
+        .strip_suffix("/.well-known/openid-configuration")?;
+    let path = format!("/.well-known/oauth-authorization-server{path}");
+    let mut parts = openid.clone().into_parts();
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// An error with its causes, each of which says more than the one before.
@@ -307,16 +381,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn max_age_is_found_among_other_directives() {
-        let max_age_of = |value| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
-            max_age(&headers).map(|age| age.as_secs())
-        };
-        assert_eq!(max_age_of("public, Max-Age=60"), Some(60));
-        assert_eq!(max_age_of("s-maxage=60"), None);
-        assert_eq!(max_age_of("max-age=never"), None);
-        assert_eq!(max_age_of("no-store"), None);
+    fn the_oauth_document_stands_between_host_and_path() {
+        let of = |openid: &str| oauth_document(&openid.parse().expect("a URL"));
+        assert_eq!(
+            of("https://idp.example:8443/realms/a/.well-known/openid-configuration"),
+            "https://idp.example:8443/.well-known/oauth-authorization-server/realms/a"
+                .parse()
+                .ok()
+        );
+        assert_eq!(
+            of("https://idp.example/.well-known/openid-configuration"),
+            "https://idp.example/.well-known/oauth-authorization-server"
+                .parse()
+                .ok()
+        );
+        assert_eq!(of("https://idp.example/elsewhere"), None);
     }
 
     /// Checks V-43.

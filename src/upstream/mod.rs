@@ -4,39 +4,63 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod decryption;
 mod feed;
 mod fetch;
+mod follow;
+mod freshness;
+mod given;
+mod kept;
+mod ledger;
+mod looking;
 mod publish;
+mod report;
 pub mod revocation;
+mod ring;
+mod search;
 mod source;
 mod status;
 mod tenants;
 mod uri;
 mod watch;
+mod weak;
 
 pub use client::Trust;
+pub use decryption::read_private_keys;
 pub use feed::Feed;
+pub use given::Given;
+pub use kept::KeptSets;
+pub use report::{Refreshed, TooMany};
 pub use source::{
-    Endpoint, FileError, FileFault, FileKeys, Files, NoUsableKey, REFETCH_MIN, Remote, Source, pin,
+    Endpoint, FETCH_TIMEOUT_MS_DEFAULT, FileError, FileFault, FileKeys, Files, KEY_WAIT_MS_DEFAULT,
+    KEYS_MAX_AGE_SECONDS_DEFAULT, NoUsableKey, REFETCH_MIN, REFRESH_SECONDS_DEFAULT, Remote,
+    Source, pin,
 };
 pub use status::{StatusSource, StatusSources, Statuses};
 pub use tenants::{TenantEndpoint, TenantFeed, TenantHint, TenantKeys, TenantTerms};
 pub use uri::{UriFault, check_uri, is_public};
 
-use crate::engine::Engine;
+use crate::clock::Now;
+use crate::engine::{Engine, MissingKey, Sought};
 use crate::metrics::Metrics;
 use crate::verify::{IssuerKeys, Records};
 use arc_swap::ArcSwap;
+use ledger::Alarm;
+use looking::Looking;
 use publish::{Lease, Publisher};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use watch::Watch;
 
 /// Issuers' keys by the issuers' names, before anything has been fetched.
-pub struct KeysAtHand(HashMap<Arc<str>, feed::AtHand>);
+pub struct KeysAtHand {
+    by_issuer: HashMap<Arc<str>, feed::AtHand>,
+    /// Where fetched sets are kept.
+    kept: Option<Arc<KeptSets>>,
+}
 
 impl KeysAtHand {
     /// Reads what files and the configuration hold.
@@ -44,10 +68,24 @@ impl KeysAtHand {
     /// # Errors
     /// Every source that cannot be used, with the reason.
     pub fn read(feeds: &[Feed]) -> Result<Self, Vec<String>> {
+        Self::read_all(feeds, None)
+    }
+
+    /// The same, and for issuers whose keys are fetched, what was kept of them and may still be trusted now. What is
+    /// fetched from now on is kept there too.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_kept(feeds: &[Feed], kept: Arc<KeptSets>, now: Now) -> Result<Self, Vec<String>> {
+        Self::read_all(feeds, Some((kept, now)))
+    }
+
+    fn read_all(feeds: &[Feed], kept: Option<(Arc<KeptSets>, Now)>) -> Result<Self, Vec<String>> {
+        let looked_in = kept.as_ref().map(|(kept, now)| (&**kept, *now));
         let mut keys = HashMap::with_capacity(feeds.len());
         let mut faults = Vec::new();
         for feed in feeds {
-            match feed.read_at_hand() {
+            match feed.read_at_hand(looked_in) {
                 Ok(at_hand) => {
                     keys.insert(feed.owner.issuer.clone(), at_hand);
                 }
@@ -55,7 +93,10 @@ impl KeysAtHand {
             }
         }
         if faults.is_empty() {
-            Ok(Self(keys))
+            Ok(Self {
+                by_issuer: keys,
+                kept: kept.map(|(kept, _)| kept),
+            })
         } else {
             Err(faults)
         }
@@ -64,7 +105,7 @@ impl KeysAtHand {
     /// An issuer's keys.
     #[must_use]
     pub fn of(&self, issuer: &str) -> IssuerKeys {
-        self.0
+        self.by_issuer
             .get(issuer)
             .map_or(IssuerKeys::Awaited, |at_hand| at_hand.keys.clone())
     }
@@ -75,8 +116,9 @@ pub struct Upstream {
     publisher: Arc<Publisher>,
     runtime: Handle,
     watch: Watch,
-    hint: Hint,
+    seeker: Seeker,
     tenants: tenants::Tenants,
+    kept: Option<Arc<KeptSets>>,
     running: Mutex<HashMap<Arc<str>, Running>>,
 }
 
@@ -84,20 +126,34 @@ struct Running {
     feed: Feed,
     lease: Arc<Lease>,
     nudge: Arc<Notify>,
+    /// Of a feed that is fetched.
+    looking: Option<Arc<Looking>>,
     task: AbortHandle,
 }
 
-/// Tells of tokens whose `kid` their issuer does not have, which is how a rotation shows first. Cheap to
-/// call and cheap to clone; however often it is called, an issuer is asked at most every 10 s.
-#[derive(Clone, Default)]
-pub struct Hint(Arc<ArcSwap<HashMap<Arc<str>, Arc<Notify>>>>);
+/// Knows whether a key that an issuer's set lacks may be there after a look at it. Cheap to call and cheap to clone;
+/// however often it is called, an issuer's looks are bounded.
+#[derive(Clone)]
+pub struct Seeker {
+    looks: Arc<ArcSwap<HashMap<Arc<str>, Arc<Looking>>>>,
+    /// The engine has a seeker, and the publisher the engine: none may keep the other alive.
+    publisher: Weak<Publisher>,
+}
 
-impl Hint {
-    /// A token named a key that this issuer, by its configured name, does not have.
-    pub fn unknown_kid(&self, issuer: &str) {
-        if let Some(nudge) = self.0.load().get(issuer) {
-            nudge.notify_one();
+impl Seeker {
+    /// What can be said of a missing key; a look is taken for its sake where that may help.
+    #[must_use]
+    pub fn seek(&self, key: &MissingKey<'_>) -> Sought {
+        let looks = self.looks.load();
+        let Some(looking) = looks.get(key.issuer) else {
+            // Its keys are at hand: what is there is all there is.
+            return Sought::Absent;
+        };
+        let (sought, is_surge) = looking.seek(key);
+        if is_surge && let Some(publisher) = self.publisher.upgrade() {
+            publisher.note(key.issuer, Alarm::UnknownKidSurge);
         }
+        sought
     }
 }
 
@@ -114,11 +170,15 @@ impl Upstream {
     ) -> Self {
         let publisher = Arc::new(Publisher::new(engine, metrics));
         let upstream = Self {
+            seeker: Seeker {
+                looks: Arc::default(),
+                publisher: Arc::downgrade(&publisher),
+            },
             tenants: tenants::Tenants::start(Arc::clone(&publisher), &runtime),
             publisher,
             runtime,
             watch: Watch::new(),
-            hint: Hint::default(),
+            kept: at_hand.kept.clone(),
             running: Mutex::default(),
         };
         let turn = upstream.publisher.take_turn();
@@ -127,10 +187,10 @@ impl Upstream {
         upstream
     }
 
-    /// Where to report unknown key ids.
+    /// Whom to ask about missing keys.
     #[must_use]
-    pub fn hint(&self) -> Hint {
-        self.hint.clone()
+    pub fn seeker(&self) -> Seeker {
+        self.seeker.clone()
     }
 
     /// Where to report tenants that are not loaded.
@@ -175,23 +235,11 @@ impl Upstream {
     where
         E: ToString,
     {
-        let mut at_hand = KeysAtHand::read(&feeds)?;
+        let now = self.publisher.engine().clock().now();
+        let kept = self.kept.clone().map(|kept| (kept, now));
+        let mut at_hand = KeysAtHand::read_all(&feeds, kept)?;
         let turn = self.publisher.take_turn();
-        {
-            let running = self.running();
-            let current = turn.records();
-            for feed in &feeds {
-                let is_same = |old: &Running| old.feed.is_same(feed);
-                // Fetched keys are not at hand anywhere else.
-                if matches!(feed.source, Source::Remote(_))
-                    && running.get(&feed.owner.issuer).is_some_and(is_same)
-                    && let Some(known) = current.issuer_named(&feed.owner.issuer)
-                    && let Some(at_hand) = at_hand.0.get_mut(&feed.owner.issuer)
-                {
-                    at_hand.keys = known.keys.clone();
-                }
-            }
-        }
+        self.carry_over(&feeds, &mut at_hand, &turn);
         let next = records(&at_hand).map_err(|error| vec![error.to_string()])?;
         let next = self.tenants.carry_over(next, &turn.records(), &templates);
         turn.replace(next);
@@ -200,32 +248,64 @@ impl Upstream {
         Ok(())
     }
 
+    /// What is known of keys outlives the configuration under which it was learnt: fetched ones, which are at hand
+    /// nowhere else, and how those in files have been used.
+    fn carry_over(&self, feeds: &[Feed], at_hand: &mut KeysAtHand, turn: &publish::Turn<'_>) {
+        let running = self.running();
+        let current = turn.records();
+        for feed in feeds {
+            let issuer = &feed.owner.issuer;
+            let is_same = |old: &&Running| old.feed.is_same_source(feed);
+            let (Some(old), Some(known), Some(new)) = (
+                running.get(issuer).filter(is_same),
+                publish::keys_of(&current, issuer),
+                at_hand.by_issuer.get_mut(issuer),
+            ) else {
+                continue;
+            };
+            if let Some(looking) = &old.looking {
+                new.keys = IssuerKeys::Known(Arc::clone(known));
+                new.trusted_until = looking.trusted_until();
+            } else if let IssuerKeys::Known(keys) = &mut new.keys
+                && let Some(keys) = Arc::get_mut(keys)
+            {
+                self.publisher
+                    .ledgers()
+                    .enter(issuer, Some(known), keys, self.publisher.now());
+            }
+        }
+    }
+
     /// Ends what is no longer wanted, and begins what is new.
     fn follow(&self, feeds: Vec<Feed>, at_hand: &KeysAtHand, turn: &publish::Turn<'_>) {
         let mut running = self.running();
         let mut old = std::mem::take(&mut *running);
         for feed in feeds {
             let issuer = feed.owner.issuer.clone();
-            let at_hand = at_hand.0.get(&issuer);
+            let at_hand = at_hand.by_issuer.get(&issuer);
             if let Some(IssuerKeys::Known(keys)) = at_hand.map(|at_hand| &at_hand.keys) {
                 self.publisher.count_keys(&issuer, keys.len());
+                self.publisher
+                    .ledgers()
+                    .begin(&issuer, keys, self.publisher.now());
             }
             let is_remote = matches!(feed.source, Source::Remote(_));
             let next = match old.remove(&issuer) {
                 Some(same) if is_remote && same.feed.is_same(&feed) => same,
                 other => {
                     other.inspect(|other| other.end(turn));
-                    // Files have just been read; their reader goes on from what they held then.
-                    let fingerprint = at_hand.and_then(|at_hand| at_hand.fingerprint);
-                    if !is_remote {
+                    if !is_remote && !matches!(feed.source, Source::Tenants(_)) {
                         self.publisher.count_outcome(&issuer, "ok");
                     }
-                    self.begin(feed, fingerprint)
+                    self.begin(feed, at_hand)
                 }
             };
             running.insert(issuer, next);
         }
         old.values().for_each(|gone| gone.end(turn));
+        self.publisher
+            .ledgers()
+            .retain(|issuer| running.contains_key(issuer));
         let watched: Vec<_> = running
             .values()
             .filter_map(|running| match &running.feed.source {
@@ -234,27 +314,37 @@ impl Upstream {
             })
             .collect();
         self.watch.replace(&watched);
-        let remote = running
+        let looks = running
             .iter()
-            .filter(|(_, running)| matches!(running.feed.source, Source::Remote(_)))
-            .map(|(issuer, running)| (issuer.clone(), running.nudge.clone()));
-        self.hint.0.store(Arc::new(remote.collect()));
+            .filter_map(|(issuer, running)| Some((issuer.clone(), running.looking.clone()?)));
+        self.seeker.looks.store(Arc::new(looks.collect()));
     }
 
-    fn begin(&self, feed: Feed, fingerprint: Option<[u8; 32]>) -> Running {
+    fn begin(&self, feed: Feed, at_hand: Option<&feed::AtHand>) -> Running {
         let lease = Arc::new(Lease::default());
         let nudge = Arc::new(Notify::new());
-        let task = self.runtime.spawn(feed::run(
-            feed.clone(),
-            fingerprint,
-            lease.clone(),
-            nudge.clone(),
-            self.publisher.clone(),
-        ));
+        let looking = match &feed.source {
+            Source::Remote(remote) => {
+                let trusted_until = at_hand.and_then(|at_hand| at_hand.trusted_until);
+                Some(Arc::new(Looking::new(remote, trusted_until)))
+            }
+            _ => None,
+        };
+        let keeping = feed::Keeping {
+            // Files have just been read; their reader goes on from what they held then.
+            fingerprint: at_hand.and_then(|at_hand| at_hand.fingerprint),
+            lease: lease.clone(),
+            nudge: nudge.clone(),
+            looking: looking.clone(),
+            publisher: self.publisher.clone(),
+            kept: self.kept.clone(),
+        };
+        let task = self.runtime.spawn(feed::run(feed.clone(), keeping));
         Running {
             feed,
             lease,
             nudge,
+            looking,
             task: task.abort_handle(),
         }
     }

@@ -2,17 +2,23 @@
 //! that no two swaps of the records undo each other.
 #![forbid(unsafe_code)]
 
+use super::ledger::{Alarm, Ledgers};
 use crate::engine::Engine;
 use crate::keys::KeySet;
+use crate::limits::FETCHES_MAX;
 use crate::metrics::{FetchLabels, IssuerLabels, Metrics, TenantChangeLabels};
-use crate::verify::Records;
+use crate::verify::{IssuerKeys, Records};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Swaps the engine's records, one change at a time.
 pub(super) struct Publisher {
     engine: Engine,
     pub(super) metrics: Arc<Metrics>,
+    ledgers: Ledgers,
+    /// Ten thousand issuers are not to be connected to at once.
+    fetches: Semaphore,
     turn: Mutex<()>,
 }
 
@@ -32,6 +38,8 @@ impl Publisher {
     pub(super) fn new(engine: Engine, metrics: Arc<Metrics>) -> Self {
         Self {
             engine,
+            ledgers: Ledgers::new(Arc::clone(&metrics)),
+            fetches: Semaphore::new(FETCHES_MAX),
             metrics,
             turn: Mutex::new(()),
         }
@@ -45,18 +53,78 @@ impl Publisher {
         }
     }
 
-    /// Publishes an issuer's new keys. Does nothing once the lease has ended: the configuration has moved
-    /// on, and these keys were read by rules that no longer hold.
-    pub(super) fn publish(&self, lease: &Lease, issuer: &str, keys: KeySet) {
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Waits for its turn to fetch.
+    pub(super) async fn take_fetch(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.fetches.acquire().await.ok()
+    }
+
+    pub(super) fn ledgers(&self) -> &Ledgers {
+        &self.ledgers
+    }
+
+    /// The time, in seconds since the epoch.
+    pub(super) fn now(&self) -> i64 {
+        self.engine.clock().now().latest
+    }
+
+    /// Publishes an issuer's keys, and tells whether they are others than before: with the same ones, every cached
+    /// verdict stands. Does nothing once the lease has ended: the configuration has moved on, and these keys were
+    /// read by rules that no longer hold.
+    pub(super) fn publish(&self, lease: &Lease, issuer: &Arc<str>, mut keys: KeySet) -> bool {
+        let turn = self.take_turn();
+        if lease.ended.load(Ordering::Relaxed) {
+            return false;
+        }
+        let records = self.engine.records();
+        let old = keys_of(&records, issuer);
+        if old.is_some_and(|old| old.is_same(&keys)) {
+            return false;
+        }
+        self.ledgers
+            .enter(issuer, old.map(Arc::as_ref), &mut keys, self.now());
+        let count = keys.len();
+        if let Some(records) = records.with_keys(issuer, Arc::new(keys)) {
+            turn.replace(records);
+            self.count_keys(issuer, count);
+        }
+        true
+    }
+
+    /// Takes an issuer's keys away: its tokens are unavailable until they are fetched again.
+    pub(super) fn withdraw(&self, lease: &Lease, issuer: &Arc<str>) {
         let turn = self.take_turn();
         if lease.ended.load(Ordering::Relaxed) {
             return;
         }
-        let count = keys.len();
-        if let Some(records) = self.engine.records().with_keys(issuer, Arc::new(keys)) {
+        if let Some(records) = self.engine.records().awaiting_keys(issuer) {
             turn.replace(records);
-            self.count_keys(issuer, count);
+            self.count_keys(issuer, 0);
         }
+    }
+
+    /// Whether the issuer has any keys now.
+    pub(super) fn has_keys(&self, issuer: &str) -> bool {
+        keys_of(&self.engine.records(), issuer).is_some()
+    }
+
+    /// Raises an alarm about an issuer.
+    pub(super) fn note(&self, issuer: &Arc<str>, alarm: Alarm) {
+        self.ledgers.note(issuer, alarm, self.now());
+    }
+
+    /// Notes why keys of a set cannot be used.
+    pub(super) fn note_unusable(&self, issuer: &Arc<str>, why: Vec<String>) {
+        self.ledgers.note_unusable(issuer, why, self.now());
+    }
+
+    /// Notes what time it is at the issuer.
+    pub(super) fn note_time(&self, issuer: &Arc<str>, server_time: i64) {
+        self.ledgers.note_time(issuer, server_time, self.now());
     }
 
     pub(super) fn count_keys(&self, issuer: &str, count: usize) {
@@ -106,6 +174,14 @@ impl Publisher {
             let last = &self.metrics.jwks_last_success_timestamp_seconds;
             last.get_or_create(&labels).set(now);
         }
+    }
+}
+
+/// The keys that an issuer has.
+pub(super) fn keys_of<'r>(records: &'r Records, issuer: &str) -> Option<&'r Arc<KeySet>> {
+    match &records.issuer_named(issuer)?.keys {
+        IssuerKeys::Known(keys) => Some(keys),
+        IssuerKeys::Awaited => None,
     }
 }
 

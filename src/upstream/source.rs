@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::tenants::TenantKeys;
+use super::{Given, ring, weak};
 use crate::crypto::Scheme;
 use crate::jose::{Jwk, JwkSet};
 use crate::keys::{KeySet, Owner};
@@ -19,6 +20,10 @@ use zeroize::Zeroizing;
 
 /// Where an issuer's keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each issuer, and most issuers are remote"
+)]
 pub enum Source {
     /// Fetched from the issuer, again and again.
     Remote(Remote),
@@ -28,6 +33,8 @@ pub enum Source {
     Inline(Arc<str>),
     /// Fetched for each tenant of a template by itself, once its tokens come.
     Tenants(TenantKeys),
+    /// HMAC secrets out of the environment.
+    Given(Given),
 }
 
 /// How to fetch a JWK Set.
@@ -37,10 +44,17 @@ pub struct Remote {
     pub endpoint: Endpoint,
     /// Time between fetches, where the answer does not ask for sooner.
     pub refresh: Duration,
-    /// Shortest time between two fetches, however many tokens name keys that we do not have.
+    /// Time between two fetches for the sake of missing keys, however many tokens name however many; a few may come
+    /// sooner after a rest.
     pub refetch_min: Duration,
+    /// How long a token whose key is missing may wait for a fetch.
+    pub key_wait: Duration,
+    /// How long keys are trusted that the issuer has not confirmed: after it they are awaited again.
+    pub keys_max_age: Duration,
     /// Time for one whole fetch.
     pub timeout: Duration,
+    /// An HTTP proxy to connect through, which then resolves the host's name.
+    pub proxy: Option<Uri>,
     /// Authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether one redirect within the same origin is followed.
@@ -51,8 +65,41 @@ pub struct Remote {
     pub allow_insecure_loopback: bool,
 }
 
-/// Default for [`Remote::refetch_min`]: an unknown `kid` costs an issuer one request each 10 s at most.
-pub const REFETCH_MIN: Duration = Duration::from_secs(10);
+impl Remote {
+    /// Fetches with the defaults of everything that can be set.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            refresh: Duration::from_secs(REFRESH_SECONDS_DEFAULT),
+            refetch_min: REFETCH_MIN,
+            key_wait: Duration::from_millis(KEY_WAIT_MS_DEFAULT),
+            keys_max_age: Duration::from_secs(KEYS_MAX_AGE_SECONDS_DEFAULT),
+            timeout: Duration::from_millis(FETCH_TIMEOUT_MS_DEFAULT),
+            proxy: None,
+            ca_file: None,
+            allow_redirect: false,
+            allow_private_address: false,
+            allow_insecure_loopback: false,
+        }
+    }
+}
+
+/// Default for [`Remote::refresh`], in seconds.
+pub const REFRESH_SECONDS_DEFAULT: u64 = 300;
+
+/// Default for [`Remote::timeout`], in milliseconds.
+pub const FETCH_TIMEOUT_MS_DEFAULT: u64 = 5_000;
+
+/// Default for [`Remote::refetch_min`]. A flood of invented key ids costs an issuer this much, and a rotation in the
+/// middle of it is seen after no more than this; one key that does not exist costs it a request each five seconds.
+pub const REFETCH_MIN: Duration = Duration::from_millis(1_500);
+
+/// Default for [`Remote::key_wait`], in milliseconds: longer than a fetch usually takes, shorter than a caller's patience.
+pub const KEY_WAIT_MS_DEFAULT: u64 = 500;
+
+/// Default for [`Remote::keys_max_age`], in seconds: an issuer may be down for a day before its tokens are.
+pub const KEYS_MAX_AGE_SECONDS_DEFAULT: u64 = 86_400;
 
 /// What to ask for a JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +124,8 @@ pub enum Files {
     Pem(Vec<PathBuf>),
     /// An HMAC secret each.
     Secret(Vec<PathBuf>),
+    /// The manifest of a key ring.
+    Ring(PathBuf),
 }
 
 /// A key file that cannot be used. Never holds what is in it.
@@ -149,12 +198,21 @@ pub fn pin(
     Ok((keys, skipped))
 }
 
+impl Source {
+    /// Whether a set without any key is this source's own word: whoever retires the last key of a ring means that
+    /// nothing is to pass, and a broken manifest cannot be taken for that.
+    #[must_use]
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self, Self::Files(Files::Ring(_)))
+    }
+}
+
 impl Files {
     /// The files.
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         match self {
-            Self::Jwks(path) => std::slice::from_ref(path),
+            Self::Jwks(path) | Self::Ring(path) => std::slice::from_ref(path),
             Self::Pem(paths) | Self::Secret(paths) => paths,
         }
     }
@@ -183,6 +241,9 @@ impl Files {
                         fingerprint: Sha256::digest(&bytes).into(),
                     })
                 });
+            }
+            Self::Ring(path) => {
+                return at(path, || ring::published(&read_bounded(path)?.0));
             }
             Self::Pem(paths) => paths
                 .iter()
@@ -229,6 +290,9 @@ fn secret(path: &Path, bytes: &[u8], mode: u32) -> Result<Jwk, FileFault> {
     if secret.is_empty() {
         return Err(FileFault::Malformed("is empty".to_owned()));
     }
+    if let Some(why) = weak::weakness(secret) {
+        return Err(FileFault::Malformed(why.to_owned()));
+    }
     Ok(Jwk::from_secret(secret))
 }
 
@@ -238,7 +302,10 @@ fn pem(_path: &Path, bytes: &[u8], _mode: u32) -> Result<Jwk, FileFault> {
     Jwk::from_pem(text).map_err(|error| FileFault::Malformed(error.to_string()))
 }
 
-fn at<T>(path: &Path, read: impl FnOnce() -> Result<T, FileFault>) -> Result<T, FileError> {
+pub(super) fn at<T>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, FileFault>,
+) -> Result<T, FileError> {
     read().map_err(|cause| FileError {
         path: path.to_owned(),
         cause,
@@ -246,7 +313,7 @@ fn at<T>(path: &Path, read: impl FnOnce() -> Result<T, FileFault>) -> Result<T, 
 }
 
 /// Reads a file and its permission bits, both from one descriptor, so that they belong together.
-fn read_bounded(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), FileFault> {
+pub(super) fn read_bounded(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), FileFault> {
     let file = File::open(path).map_err(FileFault::Unreadable)?;
     let metadata = file.metadata().map_err(FileFault::Unreadable)?;
     if !metadata.is_file() {
@@ -264,6 +331,16 @@ fn read_bounded(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), FileFault> {
         return Err(FileFault::TooLarge);
     }
     Ok((bytes, metadata.permissions().mode() & 0o7777))
+}
+
+impl Endpoint {
+    /// What tells this endpoint from every other.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Self::Jwks(uri) => format!("jwks {uri}"),
+            Self::Discovery { issuer, document } => format!("discovery {issuer} {document}"),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {

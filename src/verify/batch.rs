@@ -1,10 +1,11 @@
-//! The pipeline: read each token, find its key, check all signatures together, judge the claims.
+//! The pipeline: open what is encrypted, read each token, find its key, check all signatures together, judge the claims.
 
 #![expect(
     clippy::result_large_err,
     reason = "an answer is no larger than what it stands in for, and a refusal must not cost an allocation"
 )]
 
+use super::opening::Opened;
 use super::revoking::{Verified, Word};
 use super::{Answer, IssuerKeys, Question, Records, Remember, header_memo, refusal, wanted_claims};
 use crate::cache::Entry;
@@ -34,9 +35,15 @@ pub fn verify_batch(
 ) {
     scratch.payloads.clear();
     scratch.signatures.clear();
+    let opened = open(records, questions);
     let read: Vec<Result<Read<'_>, Refusal>> = questions
         .iter()
-        .map(|question| read(records, question.token, scratch))
+        .enumerate()
+        .map(|(at, question)| match opened.get(at) {
+            None | Some(None) => read(records, question.token, None, scratch),
+            Some(Some(Ok(opened))) => read(records, &opened.token, Some(opened), scratch),
+            Some(Some(Err(refusal))) => Err(refusal.clone()),
+        })
         .collect();
     let Scratch {
         payloads,
@@ -64,6 +71,20 @@ pub fn verify_batch(
     );
 }
 
+type Opening<'r> = Option<Result<Opened<'r>, Refusal>>;
+
+/// Opens the encrypted tokens. Where no issuer accepts any, this is nothing at all.
+fn open<'r>(records: &'r Records, questions: &[Question<'_>]) -> Vec<Opening<'r>> {
+    if records.openings.is_none() {
+        return Vec::new();
+    }
+    let open = |question: &Question<'_>| {
+        let is_encrypted = records.opens(question.token);
+        is_encrypted.then(|| records.open(question.token))
+    };
+    questions.iter().map(open).collect()
+}
+
 /// A token whose form is right; its parts lie decoded in the scratch.
 struct Read<'t> {
     signing_input: &'t [u8],
@@ -71,11 +92,14 @@ struct Read<'t> {
     payload: Range<usize>,
     signature: Range<usize>,
     token_bytes: usize,
+    /// What it was taken out of.
+    opened: Option<&'t Opened<'t>>,
 }
 
 fn read<'t>(
     records: &Records,
     token: &'t [u8],
+    opened: Option<&'t Opened<'t>>,
     scratch: &mut Scratch,
 ) -> Result<Read<'t>, Refusal> {
     let jws = CompactJws::parse(token, records.token_bytes_max()).map_err(refusal)?;
@@ -91,6 +115,7 @@ fn read<'t>(
         payload: payload_start..scratch.payloads.len(),
         signature: signature_start..scratch.signatures.len(),
         token_bytes: token.len(),
+        opened,
     })
 }
 
@@ -127,6 +152,9 @@ fn find<'s>(
             limit_bytes: issuer.token_bytes_max,
         }));
     }
+    if let Some(opened) = read.opened {
+        opened.admit(&issuer.name).map_err(Answer::plain)?;
+    }
     let alg = read.header.alg;
     //= https://www.rfc-editor.org/rfc/rfc8725#section-3.1
     //# Libraries MUST enable the caller to specify a supported set of algorithms and MUST NOT use any
@@ -135,7 +163,10 @@ fn find<'s>(
         return Err(Answer::plain(Refusal::AlgNotAllowed { alg: alg.name() }));
     }
     let IssuerKeys::Known(keys) = &issuer.keys else {
-        return Err(Answer::plain(Unavailable::KEYS_REFRESHING));
+        return Err(Answer {
+            missing_key_of: Some(number),
+            ..Answer::plain(Unavailable::KEYS_REFRESHING)
+        });
     };
     let candidates = keys
         .candidates(read.header.kid.as_deref(), alg.scheme())

@@ -9,6 +9,7 @@ mod digest;
 mod header_memo;
 mod hearing;
 mod issuer;
+mod opening;
 mod persistent;
 mod policies;
 mod quota;
@@ -36,7 +37,7 @@ pub use template::{HOLE, IssTemplate, TemplateFault, fill, names_meet};
 pub use tenants::{LacksKey, TenantLoaded, TenantSought};
 
 use crate::cache::Entry;
-use crate::jose::{Claims, CompactJws, JoseError};
+use crate::jose::{Claims, CompactJwe, CompactJws, JoseError};
 use crate::verdict::{ClaimsJson, Refusal, Verdict};
 
 /// One question: a token, and under which terms.
@@ -79,7 +80,7 @@ pub struct Answer {
     /// Present only for a token whose signature and static policy are fine; it may be revoked all the same.
     pub remember: Option<Remember>,
     /// The issuer, by its number in the records, whose keys should be looked at again: the token names a
-    /// `kid` that they do not have.
+    /// `kid` that they do not have, or they are awaited.
     pub missing_key_of: Option<u32>,
     /// The `iss` of a tenant that a template would bring, and that is not loaded.
     pub missing_tenant: Option<Box<str>>,
@@ -112,11 +113,25 @@ impl Answer {
 /// The refusal that verification would give as well, for structure comes first in the order of
 /// precedence.
 pub fn estimate_cost_ns(token: &[u8], token_bytes_max: usize) -> Result<u64, Refusal> {
-    let jws = CompactJws::parse(token, token_bytes_max).map_err(refusal)?;
+    let jws = match CompactJws::parse(token, token_bytes_max) {
+        Err(_) if CompactJwe::is_one(token) && token.len() <= token_bytes_max => {
+            return Ok(opening::estimate_cost_ns(token, token_bytes_max));
+        }
+        jws => jws.map_err(refusal)?,
+    };
     let header = header_memo::parse(jws.header_segment()).map_err(refusal)?;
     let signature_bytes = jws.signature_segment().len() * 3 / 4;
     let reading_ns = 500 + token.len() as u64;
     Ok(reading_ns + crate::crypto::estimated_cost_ns(header.alg.scheme(), signature_bytes))
+}
+
+/// The `kid` that a token's protected header names, if it is a signed token and names one. A look-up hint and no more:
+/// nothing about it has been verified.
+#[must_use]
+pub fn key_id(token: &[u8]) -> Option<std::sync::Arc<str>> {
+    let jws = CompactJws::parse(token, token.len()).ok()?;
+    let header = header_memo::parse(jws.header_segment()).ok()?;
+    header.kid.clone()
 }
 
 /// The one place where a fault of a token's form becomes a refusal.

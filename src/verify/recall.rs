@@ -16,11 +16,24 @@ pub enum Recalled {
     Answer(Verdict),
     /// The same, and the entry is to keep this later word on revocations.
     Renewed(Verdict, [u64; 2]),
+    /// The entry still holds, but what is asked stands in the token, and that is encrypted: opening it costs as much as
+    /// verifying, and belongs where that is done.
+    Closed,
     /// Keys or policy have changed, or a time check needs the token itself: verify it again.
     Stale,
 }
 
 impl Records {
+    /// Notes that a token was verified: its key's tokens live at least as long as it does.
+    pub fn note_use(&self, entry: &Entry) {
+        let issuer = self.entry(entry.issuer).map(|known| &known.issuer);
+        if let Some(IssuerKeys::Known(keys)) = issuer.map(|issuer| &issuer.keys)
+            && let Some(slot) = keys.slots().get(entry.key_slot as usize)
+        {
+            slot.usage.note(entry.expires_at);
+        }
+    }
+
     /// Turns a cache hit into a verdict, holding generation, `exp` and `nbf` against `now`, and the token against
     /// revocations. The claims are
     /// read again from the caller's own token, which has the very bytes that were verified: there is
@@ -46,9 +59,21 @@ impl Records {
         if !window.contains(now) {
             return recall_outside(entry, current.issuer.policy.leeway_seconds, now);
         }
+        let policy = &current.issuer.policy;
+        let reads_token = || {
+            *question.want != Want::Verdict
+                || !policy.status_lists.is_empty()
+                || self.spends_one_of(question.policy, &current.issuer.name)
+        };
+        if self.openings.is_some() && reads_token() && self.opens(question.token) {
+            return Recalled::Closed;
+        }
         let word = match &current.revoking {
-            None => Word::Clear(Freshness::default()),
-            Some(revoking) => revoking.recheck(question.token, entry, &slot.signer, now),
+            None => Some(Word::Clear(Freshness::default())),
+            Some(revoking) => revoking.recheck(self, question.token, entry, &slot.signer, now),
+        };
+        let Some(word) = word else {
+            return Recalled::Closed;
         };
         let revocation = match word.freshness() {
             Ok(revocation) => revocation,

@@ -1,5 +1,6 @@
 //! Everything a decision rests on besides the token and the time: an immutable snapshot.
 
+use super::opening::Openings;
 use super::persistent::{Chunks, Directory};
 use super::quota::Quota;
 use super::revoking::{Revoking, Tenancies};
@@ -48,6 +49,8 @@ pub struct Records {
     pub(super) statuses: Option<Arc<StatusLists>>,
     /// What single-use tokens are held against, if anything.
     pub(super) spending: Option<Arc<Spending>>,
+    /// The keys that tokens may be encrypted to, if any may.
+    pub(super) openings: Option<Arc<Openings>>,
 }
 
 /// An issuer with what the records know of it besides.
@@ -65,6 +68,8 @@ pub(super) struct Entry {
     pub(super) quota: Option<Arc<Quota>>,
     /// What is known of it besides where a template has brought it.
     pub(super) loaded: Option<Loaded>,
+    /// Of a template: whether its keys, known or awaited, are those of all its tenants.
+    pub(super) shares_keys: bool,
 }
 
 /// Two issuers or policies of one snapshot contradict each other.
@@ -187,6 +192,7 @@ impl Records {
             single_use: Arc::new(single_use),
             statuses: None,
             spending: None,
+            openings: None,
             entries: issuers
                 .into_iter()
                 .map(|issuer| {
@@ -206,8 +212,19 @@ impl Records {
     /// issuer has that name.
     #[must_use]
     pub fn with_keys(&self, issuer: &str, keys: Arc<KeySet>) -> Option<Self> {
+        self.with_issuer_keys(issuer, IssuerKeys::Known(keys))
+    }
+
+    /// The same snapshot, with one issuer's keys awaited: those it had may no longer be trusted. Where they are those of
+    /// all tenants of a template, these have none either.
+    #[must_use]
+    pub fn awaiting_keys(&self, issuer: &str) -> Option<Self> {
+        self.with_issuer_keys(issuer, IssuerKeys::Awaited)
+    }
+
+    fn with_issuer_keys(&self, issuer: &str, keys: IssuerKeys) -> Option<Self> {
         let number = *self.by_name.get(issuer)?;
-        let entry = self.shared_entry(number)?.with_keys(Arc::clone(&keys));
+        let entry = self.shared_entry(number)?.with_keys(keys.clone());
         let mut records = self.clone();
         records.put(number, entry);
         if self.templates.contains(&number) {
@@ -255,7 +272,7 @@ impl Records {
         entries.map(|entry| &entry.issuer)
     }
 
-    /// The issuer of this number.
+    /// The issuer with this number, as answers give it.
     #[must_use]
     pub fn issuer(&self, number: u32) -> Option<&Issuer> {
         self.entry(number).map(|entry| &entry.issuer)
@@ -296,7 +313,8 @@ impl Records {
         self.token_bytes_max
     }
 
-    /// The public keys of one tenant, or of all, as a JWK Set document (RFC 7517 §5).
+    /// The public keys of one tenant, or of all, as a JWK Set document (RFC 7517 §5): those that its tokens are verified
+    /// with, and those that they may be encrypted to.
     #[must_use]
     pub fn public_jwks(&self, tenant: Option<&str>) -> String {
         let keys: Vec<&str> = self
@@ -308,6 +326,7 @@ impl Records {
             })
             .flatten()
             .filter_map(|slot| slot.public_jwk.as_deref())
+            .chain(self.public_encryption_keys(tenant))
             .collect();
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
@@ -375,14 +394,22 @@ impl Entry {
                 .verifications_per_second_max
                 .map(Quota::shared),
             loaded: None,
+            shares_keys: match &issuer.iss {
+                IssuerMatch::Template(template) => {
+                    template.shares_keys() || matches!(issuer.keys, IssuerKeys::Known(_))
+                }
+                _ => false,
+            },
             issuer,
         }
     }
 
     /// The same with other keys, under a generation of its own.
-    pub(super) fn with_keys(&self, keys: Arc<KeySet>) -> Self {
+    pub(super) fn with_keys(&self, keys: IssuerKeys) -> Self {
         let mut entry = self.clone();
-        entry.issuer.keys = IssuerKeys::Known(keys);
+        let is_template = matches!(entry.issuer.iss, IssuerMatch::Template(_));
+        entry.shares_keys |= is_template && matches!(keys, IssuerKeys::Known(_));
+        entry.issuer.keys = keys;
         entry.generation = next_generation();
         entry
     }

@@ -8,6 +8,7 @@ use crate::revocation::{Facts, IdKey, Probed, Recheck, Register, Staleness, Stam
 use crate::verdict::{Freshness, Refusal, Signer, Unavailable, Verdict};
 use hashbrown::HashMap;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What records need to know to hold tokens against revocations.
 pub struct Revocation {
@@ -118,15 +119,15 @@ impl Records {
         let Verdict::Valid(trusted) = verdict else {
             return;
         };
-        let mut payload = Vec::new();
-        let issuer = read_again(token, &mut payload)
+        let mut room = Again::default();
+        let issuer = read_again(self, token, &mut room)
             .ok()
             .and_then(|(_, claims, _)| self.entry(self.find(claims.iss.as_deref())?));
         let word = match issuer {
             None => Word::Unknown,
             Some(issuer) => match &issuer.revoking {
                 None => return,
-                Some(revoking) => revoking.look_again(token, &trusted.signer, now),
+                Some(revoking) => revoking.look_again(self, token, &trusted.signer, now),
             },
         };
         match word.freshness() {
@@ -161,20 +162,31 @@ impl Revoking {
         }
     }
 
-    /// The word on a token that the cache knows. Only if something near it has changed is the token read again.
+    /// The word on a token that the cache knows. Only if something near it has changed is the token read again; `None`
+    /// where it would have to be opened for that.
     #[inline]
-    pub(super) fn recheck(&self, token: &[u8], entry: &Entry, signer: &Signer, now: Now) -> Word {
-        match self.register.recheck(&self.tenancy, entry.revocation) {
-            Recheck::Clear => self.fresh(now),
-            Recheck::ClearSince(stamp) => renewed(self.fresh(now), stamp),
-            Recheck::Unsure => self.look_again(token, signer, now),
-        }
+    pub(super) fn recheck(
+        &self,
+        records: &Records,
+        token: &[u8],
+        entry: &Entry,
+        signer: &Signer,
+        now: Now,
+    ) -> Option<Word> {
+        Some(
+            match self.register.recheck(&self.tenancy, entry.revocation) {
+                Recheck::Clear => self.fresh(now),
+                Recheck::ClearSince(stamp) => renewed(self.fresh(now), stamp),
+                Recheck::Unsure if records.opens(token) => return None,
+                Recheck::Unsure => self.look_again(records, token, signer, now),
+            },
+        )
     }
 
     #[cold]
-    fn look_again(&self, token: &[u8], signer: &Signer, now: Now) -> Word {
-        let mut payload = Vec::new();
-        let probed = read_again(token, &mut payload)
+    fn look_again(&self, records: &Records, token: &[u8], signer: &Signer, now: Now) -> Word {
+        let mut room = Again::default();
+        let probed = read_again(records, token, &mut room)
             .map(|(header, claims, signing_input)| {
                 let verified = Verified {
                     header: &header,
@@ -254,10 +266,26 @@ fn renewed(word: Word, stamp: Stamp) -> Word {
 
 pub(super) type ReadAgain<'p, 't> = (std::rc::Rc<Header>, Claims<'p>, &'t [u8]);
 
+/// Where a token is read again.
+#[derive(Default)]
+pub(super) struct Again {
+    opened: Zeroizing<Vec<u8>>,
+    payload: Vec<u8>,
+}
+
+/// Reads a token that has been verified, and opens it again where it is encrypted.
 pub(super) fn read_again<'b>(
+    records: &Records,
     token: &'b [u8],
-    payload: &'b mut Vec<u8>,
+    room: &'b mut Again,
 ) -> Result<ReadAgain<'b, 'b>, Refusal> {
+    let Again { opened, payload } = room;
+    let token = if records.opens(token) {
+        *opened = records.open(token)?.token;
+        &opened[..]
+    } else {
+        token
+    };
     let jws = CompactJws::parse(token, token.len()).map_err(super::refusal)?;
     let header = header_memo::parse(jws.header_segment()).map_err(super::refusal)?;
     jws.decode_payload(payload).map_err(super::refusal)?;

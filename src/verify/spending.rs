@@ -3,7 +3,7 @@
 //! This comes last, after signature, policy and revocation, and for hits of the cache as well: the cache remembers
 //! that a token is genuine, never that it is unused.
 
-use super::revoking::read_again;
+use super::revoking::{Again, read_again};
 use super::{PolicyId, Records};
 use crate::clock::Now;
 use crate::limits::LEEWAY_SECONDS_MAX;
@@ -103,13 +103,12 @@ impl Records {
         verdicts: &mut [Verdict],
         now: Now,
     ) -> Unsettled {
-        let every_issuer = self.narrows_to_one(policy);
         let mut unsettled = Unsettled::default();
         for (index, (token, verdict)) in tokens.zip(verdicts).enumerate() {
             let Verdict::Valid(trusted) = verdict else {
                 continue;
             };
-            if !every_issuer && !self.single_use.contains(&trusted.signer.issuer) {
+            if !self.spends_one_of(policy, &trusted.signer.issuer) {
                 continue;
             }
             match self.spend_one(token, trusted, now) {
@@ -141,8 +140,8 @@ impl Records {
         let unknown = || Verdict::from(Unavailable::REPLAY_UNKNOWN);
         let spending = self.spending.as_ref().ok_or_else(unknown)?;
         let purse = spending.purse(&trusted.signer).ok_or_else(unknown)?;
-        let mut payload = Vec::new();
-        let (_, claims, _) = read_again(token, &mut payload)?;
+        let mut room = Again::default();
+        let (_, claims, _) = read_again(self, token, &mut room)?;
         let missing = |name: &'static str| Verdict::from(Refusal::MissingClaim(name.into()));
         let jti = claims.jti.as_deref().ok_or_else(|| missing("jti"))?;
         let exp = claims.exp.ok_or_else(|| missing("exp"))?;
@@ -177,6 +176,11 @@ impl Records {
             keep_seconds: left.saturating_add(LEEWAY_SECONDS_MAX).cast_unsigned(),
         };
         Ok((spent, Some(asked)))
+    }
+
+    /// Whether a good verdict on a token of this issuer, under this policy, has to be spent.
+    pub(super) fn spends_one_of(&self, policy: PolicyId, issuer: &Arc<str>) -> bool {
+        self.may_spend(policy) && (self.single_use.contains(issuer) || self.narrows_to_one(policy))
     }
 
     fn narrows_to_one(&self, policy: PolicyId) -> bool {

@@ -1,6 +1,6 @@
 //! Holds a verified token against the status list that it names: at its verification, and at every hit.
 
-use super::revoking::read_again;
+use super::revoking::{Again, read_again};
 use super::{Issuer, IssuerMatch, Records};
 use crate::clock::Now;
 use crate::jose::Claims;
@@ -44,8 +44,8 @@ impl Records {
         token: &[u8],
         now: Now,
     ) -> Result<(), Verdict> {
-        let mut payload = Vec::new();
-        let (_, claims, _) = read_again(token, &mut payload)?;
+        let mut room = Again::default();
+        let (_, claims, _) = read_again(self, token, &mut room)?;
         self.look_up_status(issuer, &claims, now)
     }
 

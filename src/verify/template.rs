@@ -20,6 +20,8 @@ pub struct IssTemplate {
     kind: Kind,
     /// The only tenants that are trusted, where not all are.
     only: Option<BTreeSet<Box<str>>>,
+    /// Whether all its tenants have the same keys.
+    shares_keys: bool,
 }
 
 /// What the hole is a whole one of.
@@ -97,7 +99,21 @@ impl IssTemplate {
             suffix: suffix.into(),
             kind,
             only: None,
+            shares_keys: false,
         })
+    }
+
+    /// The same, of tenants who all have the template's keys, even while those are awaited.
+    #[must_use]
+    pub fn sharing_keys(mut self) -> Self {
+        self.shares_keys = true;
+        self
+    }
+
+    /// Whether it was said that all its tenants have the template's keys.
+    #[must_use]
+    pub fn shares_keys(&self) -> bool {
+        self.shares_keys
     }
 
     /// The same, for these tenants only.

@@ -109,10 +109,16 @@ impl Records {
         {
             return Sought::Unknown;
         }
-        match model.keys {
-            IssuerKeys::Known(_) => Sought::Shared(number),
-            IssuerKeys::Awaited => Sought::Unloaded,
+        if self.shares_keys(number) {
+            Sought::Shared(number)
+        } else {
+            Sought::Unloaded
         }
+    }
+
+    /// Whether all tenants of a template have its keys, be they there or awaited.
+    fn shares_keys(&self, template: u32) -> bool {
+        self.entry(template).is_some_and(|entry| entry.shares_keys)
     }
 
     /// The tenant of this `iss`; `None` where no template would bring it, or it is known not to exist.
@@ -135,7 +141,7 @@ impl Records {
                 tenant: fill(&model.tenant, tenant).into(),
             },
             tenant: tenant.into(),
-            shares_keys: matches!(model.keys, IssuerKeys::Known(_)),
+            shares_keys: self.shares_keys(number),
             is_loaded,
         })
     }
@@ -154,7 +160,10 @@ impl Records {
         let mut records = self.clone();
         if sought.is_loaded {
             let number = *self.by_iss.get(iss)?;
-            records.put(number, self.entry(number)?.with_keys(keys));
+            records.put(
+                number,
+                self.entry(number)?.with_keys(IssuerKeys::Known(keys)),
+            );
             return Some(records);
         }
         let number = match self.vacant.last() {
@@ -280,26 +289,42 @@ impl Records {
     #[must_use]
     pub fn lacks_key(&self, number: u32) -> Option<LacksKey<'_>> {
         let entry = self.entry(number)?;
-        let own = entry.loaded.as_ref().filter(|loaded| {
-            let model = self.issuer(loaded.template);
-            model.is_some_and(|model| matches!(model.keys, IssuerKeys::Awaited))
-        });
+        let loaded = entry.loaded.as_ref();
+        let own = loaded.filter(|loaded| !self.shares_keys(loaded.template));
         Some(match own {
             Some(loaded) => LacksKey::Tenant(&loaded.iss),
             None => LacksKey::Issuer(&entry.issuer.name),
         })
     }
 
-    /// Gives a template's new keys to all its tenants.
-    pub(super) fn pass_on_keys(&mut self, template: u32, keys: &KeySet) {
+    /// Whether a tenant stands here as it does in another snapshot: loaded, with the very same keys; or not loaded, and
+    /// known or not known not to exist.
+    #[must_use]
+    pub fn knows_tenant_as(&self, other: &Self, iss: &str) -> bool {
+        match (self.keys_of_tenant(iss), other.keys_of_tenant(iss)) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => {
+                self.seek_tenant_of(iss).is_some() == other.seek_tenant_of(iss).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives a template's new keys to all its tenants, or takes away those they had.
+    pub(super) fn pass_on_keys(&mut self, template: u32, keys: &IssuerKeys) {
         let changed = self.entries.iter().map(|entry| {
             let old = entry.as_ref()?;
             match &old.loaded {
                 Some(loaded) if loaded.template == template => {
-                    let own = Arc::new(keys.for_owner(&Owner {
-                        issuer: Arc::clone(&old.issuer.name),
-                        tenant: Arc::clone(&old.issuer.tenant),
-                    }));
+                    let own = match keys {
+                        IssuerKeys::Awaited => IssuerKeys::Awaited,
+                        IssuerKeys::Known(keys) => {
+                            IssuerKeys::Known(Arc::new(keys.for_owner(&Owner {
+                                issuer: Arc::clone(&old.issuer.name),
+                                tenant: Arc::clone(&old.issuer.tenant),
+                            })))
+                        }
+                    };
                     Some(Arc::new(old.with_keys(own)))
                 }
                 _ => Some(Arc::clone(old)),

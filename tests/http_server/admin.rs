@@ -40,6 +40,7 @@ impl Office {
                     if broken { Err(faults.into()) } else { Ok(done) }
                 })
             }),
+            keys: None,
             revocation: None,
             hosts: Arc::from([Box::from("admin.example")]),
         };

@@ -1,6 +1,9 @@
 //! An HTTPS server on loopback that answers as it is told, byte for byte.
 #![allow(dead_code, reason = "each story uses a part")]
 
+pub(crate) mod issuer;
+pub(crate) mod world;
+
 use http::Uri;
 use jotd::issuer::SigningKey;
 use jotd::jose::Algorithm;

@@ -1,11 +1,12 @@
 //! The log after `kill -9`, and after damage.
 
 use crate::daemon_support::eventually;
-use crate::support::{Process, admin, jotd_revoke, revoke, said, world};
+use crate::support::{Process, admin, jotd_revoke, request, revoke, said, world};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// `kill -9` amid a stream of orders, again and again: every order that was acknowledged is known to the next daemon.
@@ -83,6 +84,32 @@ fn order_once(socket: &Path, order: &str) -> Option<String> {
     receipt["revocations"][0]["record"]
         .as_str()
         .map(str::to_owned)
+}
+
+/// Checks F-39. Audit lines go to standard error; where those cannot be kept, tokens die all the same, and it shows.
+#[test]
+fn a_full_disk_behind_standard_error_stops_nothing() {
+    let world = world();
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let child = Command::new(env!("CARGO_BIN_EXE_jotd"))
+        .arg("serve")
+        .arg("--config")
+        .arg(world.config_path())
+        .stderr(full.expect("Linux has it"))
+        .spawn();
+    let mut process = Process(child.expect("the binary runs"));
+    let socket = world.path("run/admin.sock");
+    eventually("it listens", || UnixStream::connect(&socket).is_ok());
+    let order = json!({"sub": "alice"}).to_string();
+    assert!(order_once(&socket, &order).is_some());
+    let stream = UnixStream::connect(&socket).expect("it listens");
+    let (_, metrics) = request(stream, "GET /metrics", "", "");
+    let lost = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("jotd_log_lines_lost_total "));
+    let lost: u64 = lost.expect("it is counted").parse().expect("a number");
+    assert!(lost > 0);
+    assert!(process.0.try_wait().expect("a child of ours").is_none());
 }
 
 /// A log that cannot be trusted stops the start: without it, revoked tokens would pass.

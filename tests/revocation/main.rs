@@ -10,6 +10,7 @@ mod crashes;
 mod daemon_support;
 mod feeds;
 mod figures;
+mod many;
 mod redis;
 mod shared;
 mod status_lists;

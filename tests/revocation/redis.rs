@@ -39,6 +39,17 @@ impl Redis {
         UnixStream::connect(self.socket()).expect("it listens")
     }
 
+    /// How many strings of records there are: with a few records, as many.
+    pub(crate) fn shards(&self) -> usize {
+        let answer = command(&self.connect(), &["KEYS", "rev:{jotd}:held:*"]);
+        let count = answer
+            .strip_prefix('*')
+            .and_then(|rest| rest.lines().next());
+        count
+            .and_then(|count| count.parse().ok())
+            .expect("an array")
+    }
+
     fn wait_until_ready(&self) {
         crate::daemon_support::eventually("a server", || {
             UnixStream::connect(self.socket())

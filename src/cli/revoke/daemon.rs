@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct DaemonArgs {
+pub(in crate::cli) struct DaemonArgs {
     /// Address of the admin listener; it takes --secret-file
     #[arg(
         long,
@@ -54,7 +54,7 @@ pub(super) struct DaemonArgs {
 }
 
 /// A question.
-pub(super) struct Ask<'a> {
+pub(in crate::cli) struct Ask<'a> {
     method: &'static str,
     path: &'a str,
     content_type: &'static str,
@@ -62,11 +62,11 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn get(path: &'a str) -> Self {
+    pub(in crate::cli) fn get(path: &'a str) -> Self {
         Self::json("GET", path, String::new())
     }
 
-    pub(super) fn json(method: &'static str, path: &'a str, body: String) -> Self {
+    pub(in crate::cli) fn json(method: &'static str, path: &'a str, body: String) -> Self {
         Self {
             method,
             path,
@@ -75,7 +75,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    pub(super) fn form(path: &'a str, body: Zeroizing<Vec<u8>>) -> Self {
+    pub(in crate::cli) fn form(path: &'a str, body: Zeroizing<Vec<u8>>) -> Self {
         Self {
             method: "POST",
             path,
@@ -86,14 +86,14 @@ impl<'a> Ask<'a> {
 }
 
 /// What the daemon said.
-pub(super) struct Answer {
+pub(in crate::cli) struct Answer {
     status: StatusCode,
     body: Bytes,
 }
 
 impl Answer {
     /// The JSON object of a good answer.
-    pub(super) fn object(&self) -> Result<Value, Failure> {
+    pub(in crate::cli) fn object(&self) -> Result<Value, Failure> {
         let object: Option<Value> = serde_json::from_slice(&self.body).ok();
         let object = object.unwrap_or(Value::Null);
         if self.status.is_success() && object.is_object() {
@@ -122,7 +122,7 @@ fn failure(status: StatusCode, object: &Value) -> Failure {
 
 impl DaemonArgs {
     /// Asks, and takes the whole answer.
-    pub(super) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
+    pub(in crate::cli) fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
         let patience = Duration::from_millis(self.timeout_ms);
         self.block_on(async {
             let asked = async {
@@ -142,7 +142,7 @@ impl DaemonArgs {
     }
 
     /// Asks, and hands every line of the answer to `each` for as long as lines come.
-    pub(super) fn follow(
+    pub(in crate::cli) fn follow(
         &self,
         ask: Ask<'_>,
         mut each: impl FnMut(&[u8]) -> Result<(), Failure>,

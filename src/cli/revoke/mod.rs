@@ -1,15 +1,17 @@
 //! `jotd revoke`: gives orders to a running daemon, lists what is revoked, watches it happen.
 
-mod daemon;
+pub(super) mod daemon;
 mod list;
 mod salvage;
 mod token;
 mod watch;
 
+pub(super) use daemon::DaemonArgs;
+
 use super::exit::{Failure, Outcome};
 use super::{files, output};
 use clap::{Subcommand, ValueEnum};
-use daemon::{Ask, DaemonArgs};
+use daemon::Ask;
 use jotd::clock::Clock;
 use jotd::revocation::{IdKey, Issued, Member, Order};
 use serde_json::Value;
@@ -152,6 +154,21 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
         output::print(&told(&receipt, progress))?;
     }
     Ok(Outcome::of(matches!(progress, "accepted" | "applied")))
+}
+
+/// Orders that whatever was signed with the key of this name is revoked; tells how far the order is.
+pub(super) fn revoke_key(daemon: &DaemonArgs, tenant: &str, kid: &str) -> Result<String, Failure> {
+    let order = Order::everything(tenant).naming(Member::KeyId, kid);
+    let order = order.map_err(|fault| Failure::usage(fault.to_string()))?;
+    let ask = Ask::json("POST", "/v1/revocations?wait=accepted", order.to_json());
+    let receipt = daemon.ask(ask)?.object()?;
+    let progress = receipt["progress"].as_str().unwrap_or("pending");
+    if progress == "pending" {
+        return Err(Failure::fault(
+            "the order is still on its way to the logs that must hold it",
+        ));
+    }
+    Ok(progress.to_owned())
 }
 
 impl OrderArgs {

@@ -16,6 +16,11 @@ pub(super) fn records(path: &Path) -> Result<Records, Failure> {
     }
     let feeds: Vec<Feed> = config.issuers.iter().map(feed).collect();
     let keys = KeysAtHand::read(&feeds).map_err(|faults| Failure::usage(faults.join("\n")))?;
+    let decrypting: Vec<_> = config
+        .issuers
+        .iter()
+        .filter_map(|issuer| Some((issuer.name.clone(), issuer.decryption.clone()?)))
+        .collect();
     let issuers = config.issuers.into_iter().map(|issuer| Issuer {
         keys: keys.of(&issuer.name),
         name: issuer.name,
@@ -25,6 +30,7 @@ pub(super) fn records(path: &Path) -> Result<Records, Failure> {
         token_bytes_max: issuer.token_bytes_max,
     });
     Records::new(issuers.collect(), config.policies)
+        .map(|records| records.decrypting(decrypting))
         .map_err(|error| Failure::usage(error.to_string()))
 }
 

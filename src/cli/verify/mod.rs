@@ -1,6 +1,7 @@
 //! `jotd verify`: offline verification with the daemon's own engine, one verdict a token.
 
 mod configured;
+mod decryption;
 mod lines;
 mod progress;
 mod stream;
@@ -29,6 +30,10 @@ use stream::Judge;
 /// the usual one of its type: RS256 for RSA, the curve's own for EC, Ed25519 for OKP, HS256 for a secret
 /// file. A symmetric key in a JWK Set that names no algorithm is used only if --algorithms says how.
 ///
+/// Encrypted tokens (JWE) are refused unless --jwe-algorithms or --jwe-encodings says how they may be encrypted; the one
+/// that is left out allows all that is offered. The private keys among --jwks decrypt. Inside must be a signed token, which
+/// is verified like any other.
+///
 /// Exits with 0 if every token is valid, 1 if one is not, 2 if the question makes no sense.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -42,7 +47,8 @@ Examples:
   As a daemon with this configuration would have seen it then:
     jotd verify --config /etc/jotd/jotd.toml --now 1710600000 < tokens.txt")]
 pub(super) struct Args {
-    /// JWK Set with the issuer's public keys; a single JWK or a PEM key will do
+    /// JWK Set with the issuer's public keys, and with the private ones that tokens are encrypted to; a single JWK or a
+    /// PEM key will do
     #[arg(long, value_name = "FILE", help_heading = "Keys")]
     jwks: Vec<PathBuf>,
     /// HMAC secret; give several while one is being replaced by another
@@ -51,7 +57,7 @@ pub(super) struct Args {
     /// Issuers, keys and rules of a daemon's configuration instead of those given here
     #[arg(long, value_name = "FILE", help_heading = "Keys", conflicts_with_all = [
         "jwks", "secret_file", "issuer", "any_issuer", "audience", "any_audience", "algorithms",
-        "types", "any_type", "leeway",
+        "types", "any_type", "leeway", "jwe_algorithms", "jwe_encodings", "jwe_zip",
     ])]
     config: Option<PathBuf>,
     /// Accepted issuer (iss), compared exactly; may be repeated
@@ -81,14 +87,17 @@ pub(super) struct Args {
     /// Leave the token type unchecked
     #[arg(long, help_heading = "Rules", conflicts_with = "types")]
     any_type: bool,
-    /// Key management algorithms accepted for encrypted tokens (not supported by this version)
+    /// Key management algorithms accepted for encrypted tokens, which are refused without
     #[arg(long, value_name = "ALG", help_heading = "Rules", value_delimiter = ',',
           value_parser = PossibleValuesParser::new(JWE_ALGORITHMS), hide_possible_values = true)]
     jwe_algorithms: Vec<String>,
-    /// Content encryption accepted for encrypted tokens (not supported by this version)
+    /// Content encryption accepted for encrypted tokens
     #[arg(long, value_name = "ENC", help_heading = "Rules", value_delimiter = ',',
           value_parser = PossibleValuesParser::new(JWE_ENCODINGS), hide_possible_values = true)]
     jwe_encodings: Vec<String>,
+    /// Accept encrypted tokens that are compressed (zip), up to the length of any token
+    #[arg(long, help_heading = "Rules")]
+    jwe_zip: bool,
     /// Clock leeway
     #[arg(long, value_name = "SECONDS", help_heading = "Time", default_value_t = LEEWAY_SECONDS_DEFAULT,
           value_parser = clap::value_parser!(i64).range(0..=LEEWAY_SECONDS_MAX))]
@@ -107,12 +116,6 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
-    if !args.jwe_algorithms.is_empty() || !args.jwe_encodings.is_empty() {
-        return Err(Failure::usage(
-            "encrypted tokens are not supported by this version: \
-             --jwe-algorithms and --jwe-encodings cannot be honoured",
-        ));
-    }
     let (records, policy) = records(args)?;
     let judge = Judge {
         records: Arc::new(records),

@@ -1,11 +1,11 @@
 //! From the flags of `jotd verify` to the records that tokens are held against.
 
-use super::Args;
+use super::{Args, decryption};
 use crate::cli::exit::Failure;
 use crate::cli::{algorithms, keyfiles};
 use jotd::crypto::Scheme;
 use jotd::jose::{Algorithm, Jwk, JwkSet, KeyUse, Skipped};
-use jotd::keys::{KeySet, Owner};
+use jotd::keys::{Decryption, KeySet, Owner};
 use jotd::limits::TOKEN_BYTES_MAX;
 use jotd::policy::{Accepted, Narrowing, Policy, TokenTypes};
 use jotd::verify::{Issuer, IssuerKeys, IssuerMatch, PolicyId, Records};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// they are refused as `wrong_issuer` only where the signature is good; no `--issuer` can have this name.
 const ANY_OTHER_ISSUER: &str = "";
 
+type Keys = (JwkSet, Vec<Scheme>, Option<Arc<Decryption>>);
+
 /// The request policy that leaves only the named issuers standing.
 const NAMED_ISSUERS: &str = "named issuers";
 
@@ -24,7 +26,7 @@ const NAMED_ISSUERS: &str = "named issuers";
 pub(super) fn from_flags(args: &Args) -> Result<(Records, PolicyId), Failure> {
     let issuers = issuers(args)?;
     let audiences = audiences(args)?;
-    let (jwks, schemes) = keys(args)?;
+    let (jwks, schemes, decryption) = keys(args)?;
     let policy = Policy {
         schemes: schemes.clone(),
         audiences,
@@ -50,10 +52,20 @@ pub(super) fn from_flags(args: &Args) -> Result<(Records, PolicyId), Failure> {
     // The same keys are pinned for every issuer, so one warning each is enough.
     keyfiles::warn_of_skipped(&pin(ANY_OTHER_ISSUER).1);
 
+    let decrypting = |records: Records| {
+        let names: Vec<_> = records
+            .issuers()
+            .map(|issuer| issuer.name.clone())
+            .collect();
+        let terms = decryption.iter().cloned();
+        records.decrypting(
+            terms.flat_map(|terms| names.iter().map(move |name| (name.clone(), terms.clone()))),
+        )
+    };
     let Some(names) = issuers else {
         let records = Records::new(vec![issuer("any", IssuerMatch::Any)], Vec::new())
             .map_err(|error| Failure::usage(error.to_string()))?;
-        return Ok((records, PolicyId::DEFAULT));
+        return Ok((decrypting(records), PolicyId::DEFAULT));
     };
     let narrowing = Narrowing {
         issuers: Some(names.iter().map(|name| name.clone().into()).collect()),
@@ -66,6 +78,7 @@ pub(super) fn from_flags(args: &Args) -> Result<(Records, PolicyId), Failure> {
         .collect();
     let records = Records::new(known, vec![(NAMED_ISSUERS.into(), narrowing)])
         .map_err(|error| Failure::usage(error.to_string()))?;
+    let records = decrypting(records);
     let policy = records
         .policy(NAMED_ISSUERS)
         .expect("the policy was entered just now");
@@ -109,8 +122,8 @@ fn token_types(args: &Args) -> TokenTypes {
     }
 }
 
-/// The keys of all files, and the schemes they may be used with.
-fn keys(args: &Args) -> Result<(JwkSet, Vec<Scheme>), Failure> {
+/// The keys of all files, the schemes they may be used with, and those that decrypt.
+fn keys(args: &Args) -> Result<Keys, Failure> {
     if args.jwks.is_empty() && args.secret_file.is_empty() {
         return Err(Failure::usage(
             "no keys to verify with: give --jwks, --secret-file or --config",
@@ -125,6 +138,7 @@ fn keys(args: &Args) -> Result<(JwkSet, Vec<Scheme>), Failure> {
         all.keys.extend(set.keys);
         all.skipped.extend(set.skipped);
     }
+    let decryption = decryption::take(args, &mut all.keys);
     let schemes = if args.algorithms.is_empty() {
         schemes_of_keys(&mut all, &args.secret_file)
     } else {
@@ -134,7 +148,7 @@ fn keys(args: &Args) -> Result<(JwkSet, Vec<Scheme>), Failure> {
         all.keys
             .push(Jwk::from_secret(&keyfiles::read_secret(path)?));
     }
-    Ok((all, schemes))
+    Ok((all, schemes, decryption))
 }
 
 /// Without `--algorithms` each key serves the one algorithm it names, or the usual one of its type. A

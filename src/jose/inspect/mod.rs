@@ -10,7 +10,7 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
-use super::{Claims, CompactJws, Header, JoseError};
+use super::{Claims, CompactJwe, CompactJws, Header, JoseError, JweHeader};
 use crate::clock::Now;
 use crate::encoding::base64url;
 use crate::encoding::json::Object;
@@ -131,6 +131,9 @@ pub fn inspect(token: &[u8], now: Now) -> Inspection {
 /// The first rule of ours that the token breaks, found by the parsers that verification uses.
 fn refusal(token: &[u8]) -> Option<JoseError> {
     let parse = || {
+        if CompactJwe::is_one(token) {
+            return refusal_of_jwe(token);
+        }
         let jws = CompactJws::parse(token, TOKEN_BYTES_MAX)?;
         Header::parse_segment(jws.header_segment())?;
         jws.decode_signature(&mut Vec::new())?;
@@ -139,6 +142,18 @@ fn refusal(token: &[u8]) -> Option<JoseError> {
         Claims::parse(&payload).map(drop)
     };
     parse().err()
+}
+
+fn refusal_of_jwe(token: &[u8]) -> Result<(), JoseError> {
+    let jwe = CompactJwe::parse(token, TOKEN_BYTES_MAX)?;
+    let header = JweHeader::parse_segment(jwe.header_segment())?;
+    jwe.decode()?;
+    if !header.content_is_jwt() {
+        return Err(JoseError::Malformed(
+            "the header's cty is not JWT: only a signed token may be encrypted",
+        ));
+    }
+    Ok(())
 }
 
 impl Inspection {

@@ -179,8 +179,8 @@ fn a_jwe_is_told_apart() {
     assert!(inspection.claims.is_none() && inspection.problems.is_empty());
     assert_eq!(inspection.segments.len(), 5);
     assert!(inspection.to_string().contains("\"enc\": \"A256GCM\""));
-    let refusal = inspection.refusal.expect("jotd reads JWS").to_string();
-    assert!(refusal.contains("JWE"), "{refusal}");
+    let refusal = inspection.refusal.expect("no cty").to_string();
+    assert!(refusal.contains("only a signed token"), "{refusal}");
 }
 
 #[test]
@@ -255,4 +255,58 @@ fn every_prefix_of_a_token_can_be_inspected() {
         let _: serde_json::Value = serde_json::from_str(&inspection.to_json()).expect("JSON");
         assert!(inspection.to_string().starts_with("NOT VERIFIED."));
     }
+}
+
+#[test]
+fn the_outside_of_an_encrypted_token_is_explained() {
+    let of = |header: &str| {
+        let header = base64url::encode_string(header.as_bytes());
+        at(&format!("{header}.AAAA.BBBB.CCCC.DDDD"), 0)
+    };
+    for (header, start) in [
+        (r#"{"alg":"RSA1_5","enc":"A128GCM"}"#, "alg is RSA1_5"),
+        (
+            r#"{"alg":"PBES2-HS256+A128KW","enc":"A128GCM"}"#,
+            "alg is PBES2",
+        ),
+        (
+            r#"{"alg":"A128GCMKW","enc":"A128GCM"}"#,
+            "alg is not one that jotd decrypts by",
+        ),
+        (r#"{"alg":"dir","enc":"A128GCM"}"#, "alg is symmetric"),
+        (r#"{"enc":"A128GCM"}"#, "alg is missing"),
+        (r#"{"alg":"dir"}"#, "enc is missing"),
+        (r#"{"alg":"dir","enc":"A128CTR"}"#, "enc is not one"),
+        (r#"{"alg":"dir","enc":"A128GCM"}"#, "cty is not JWT"),
+        (
+            r#"{"alg":"dir","enc":"A128GCM","zip":"DEF"}"#,
+            "zip is present",
+        ),
+        (
+            r#"{"alg":"dir","enc":"A128GCM","crit":["a"]}"#,
+            "crit is present",
+        ),
+        (r#"{"alg":"dir","enc":"A128GCM"}"#, "kid is missing"),
+        (
+            r#"{"alg":"dir","enc":"A128GCM","jwk":{}}"#,
+            "jwk is present",
+        ),
+    ] {
+        let inspection = of(header);
+        assert!(
+            warns(&inspection, start),
+            "{header}: {:?}",
+            inspection.warnings
+        );
+    }
+    let sound = of(r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","cty":"JWT","kid":"k"}"#);
+    assert_eq!(sound.refusal, None);
+    assert_eq!(
+        sound.warnings.len(),
+        1,
+        "only that it cannot be read: {:?}",
+        sound.warnings
+    );
+    // Nothing of what is encrypted is shown, and nothing could be.
+    assert!(!sound.to_string().contains("CCCC"));
 }

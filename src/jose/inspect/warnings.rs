@@ -6,7 +6,8 @@ use crate::clock::Now;
 use crate::crypto::Scheme;
 use crate::encoding::base64url;
 use crate::encoding::json::Object;
-use crate::jose::{Algorithm, Claims};
+use crate::jose::header::short_media_type;
+use crate::jose::{Algorithm, Claims, ContentEncryption, KeyManagement};
 
 /// A life longer than this is worth a word: such a token outlasts most keys it could be checked with.
 const LIFE_SECONDS_LONG: i64 = 7 * 86_400;
@@ -18,7 +19,12 @@ pub(super) fn of(inspection: &Inspection, segments: &[&[u8]], now: Now) -> Vec<S
             .push("it is encrypted (JWE): the claims cannot be read without the key".to_owned());
     }
     if let Some(header) = inspection.header_object() {
-        of_header(&header, &mut warnings);
+        if inspection.form == Form::Jwe {
+            of_jwe_header(&header, &mut warnings);
+        } else {
+            of_header(&header, &mut warnings);
+        }
+        of_carried_keys(&header, &mut warnings);
         if inspection.form == Form::Jws {
             of_signature(&header, segments, &mut warnings);
         }
@@ -56,22 +62,6 @@ fn of_header(header: &Object<'_>, warnings: &mut Vec<String>) {
         ),
         ("b64", "b64 is present: RFC 7797 forbids it in a JWT"),
         ("zip", "zip is present: a JWS has no compression"),
-        (
-            "jku",
-            "jku is present: it would name the keys' address; jotd never follows it",
-        ),
-        (
-            "jwk",
-            "jwk is present: it would bring its own key; jotd never uses it",
-        ),
-        (
-            "x5u",
-            "x5u is present: it would name the certificate's address; jotd never follows it",
-        ),
-        (
-            "x5c",
-            "x5c is present: it would bring its own certificate; jotd never uses it",
-        ),
     ] {
         if header.get(name).is_some() {
             warn(text);
@@ -95,6 +85,81 @@ fn of_header(header: &Object<'_>, warnings: &mut Vec<String>) {
             );
         }
         Some(_) => {}
+    }
+}
+
+/// A token does not get to choose what it is verified or decrypted with (RFC 8725 §3.10).
+fn of_carried_keys(header: &Object<'_>, warnings: &mut Vec<String>) {
+    for (name, text) in [
+        (
+            "jku",
+            "jku is present: it would name the keys' address; jotd never follows it",
+        ),
+        (
+            "jwk",
+            "jwk is present: it would bring its own key; jotd never uses it",
+        ),
+        (
+            "x5u",
+            "x5u is present: it would name the certificate's address; jotd never follows it",
+        ),
+        (
+            "x5c",
+            "x5c is present: it would bring its own certificate; jotd never uses it",
+        ),
+    ] {
+        if header.get(name).is_some() {
+            warnings.push(text.to_owned());
+        }
+    }
+}
+
+/// What is unwise about the outside of an encrypted token, or will surprise.
+fn of_jwe_header(header: &Object<'_>, warnings: &mut Vec<String>) {
+    let mut warn = |text: &str| warnings.push(text.to_owned());
+    let text = |name: &str| header.get(name).and_then(|value| value.as_str());
+    match text("alg").as_deref() {
+        None => warn("alg is missing: the header does not say how the content's key is encrypted"),
+        Some("RSA1_5") => warn(
+            "alg is RSA1_5, which jotd does not offer: its padding tells an attacker what the key says",
+        ),
+        Some(alg) if alg.starts_with("PBES2") => {
+            warn("alg is PBES2, which jotd does not offer: a password is no key");
+        }
+        Some(alg) => match KeyManagement::from_name(alg) {
+            None => warn("alg is not one that jotd decrypts by"),
+            Some(
+                KeyManagement::Direct
+                | KeyManagement::A128Kw
+                | KeyManagement::A192Kw
+                | KeyManagement::A256Kw,
+            ) => warn(
+                "alg is symmetric: whoever can read such tokens can also write them; only the signature inside counts",
+            ),
+            Some(_) => {}
+        },
+    }
+    match text("enc").as_deref().map(ContentEncryption::from_name) {
+        None => warn("enc is missing: the header does not say how the content is encrypted"),
+        Some(None) => warn("enc is not one that jotd decrypts"),
+        Some(Some(_)) => {}
+    }
+    let cty = text("cty");
+    if !cty.is_some_and(|cty| short_media_type(&cty).eq_ignore_ascii_case("JWT")) {
+        warn(
+            "cty is not JWT: what is inside does not say that it is signed, and jotd takes nothing else",
+        );
+    }
+    if header.get("zip").is_some() {
+        warn(
+            "zip is present: the content is compressed, which jotd refuses unless it is asked for",
+        );
+    }
+    if header.get("crit").is_some() {
+        warn("crit is present: jotd understands no extension and refuses the token");
+    }
+    if header.get("kid").is_none() {
+        warn("kid is missing: the key must be guessed from the algorithm");
     }
 }
 

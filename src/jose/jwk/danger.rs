@@ -41,7 +41,7 @@ pub enum PrivateKey<'k> {
     Oct(&'k [u8]),
 }
 
-/// The private part; `None` for a public key.
+/// The private part; `None` for a public key, and for one that can only agree on keys.
 #[must_use]
 pub fn private_key(jwk: &Jwk) -> Option<PrivateKey<'_>> {
     Some(match &jwk.material {
@@ -64,6 +64,7 @@ pub fn private_key(jwk: &Jwk) -> Option<PrivateKey<'_>> {
             d: d.as_ref()?,
         },
         Material::Ed25519 { x, d } => PrivateKey::Ed25519 { x, d: d.as_ref()? },
+        Material::X25519 { .. } => return None,
         Material::Oct { k } => PrivateKey::Oct(k),
     })
 }

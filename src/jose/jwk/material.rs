@@ -21,8 +21,18 @@ pub(super) type Secret = Zeroizing<Vec<u8>>;
 pub(super) enum Material {
     Rsa(Rsa),
     Ec(Ec),
-    Ed25519 { x: [u8; 32], d: Option<Secret> },
-    Oct { k: Secret },
+    Ed25519 {
+        x: [u8; 32],
+        d: Option<Secret>,
+    },
+    /// For agreement only (RFC 8037 §3.2).
+    X25519 {
+        x: [u8; 32],
+        d: Option<Secret>,
+    },
+    Oct {
+        k: Secret,
+    },
 }
 
 pub(super) struct Rsa {
@@ -100,7 +110,7 @@ impl Material {
         match self {
             Self::Rsa(_) => "RSA",
             Self::Ec(_) => "EC",
-            Self::Ed25519 { .. } => "OKP",
+            Self::Ed25519 { .. } | Self::X25519 { .. } => "OKP",
             Self::Oct { .. } => "oct",
         }
     }
@@ -109,6 +119,7 @@ impl Material {
         match self {
             Self::Ec(ec) => Some(ec.curve.name()),
             Self::Ed25519 { .. } => Some("Ed25519"),
+            Self::X25519 { .. } => Some("X25519"),
             Self::Rsa(_) | Self::Oct { .. } => None,
         }
     }
@@ -123,7 +134,7 @@ impl Material {
                 rsa.n.len() * 8 - leading
             }
             Self::Ec(ec) => ec.curve.bits(),
-            Self::Ed25519 { .. } => 255,
+            Self::Ed25519 { .. } | Self::X25519 { .. } => 255,
             Self::Oct { k } => k.len() * 8,
         }
     }
@@ -132,7 +143,7 @@ impl Material {
         match self {
             Self::Rsa(rsa) => rsa.private.is_some(),
             Self::Ec(ec) => ec.d.is_some(),
-            Self::Ed25519 { d, .. } => d.is_some(),
+            Self::Ed25519 { d, .. } | Self::X25519 { d, .. } => d.is_some(),
             Self::Oct { .. } => true,
         }
     }
@@ -154,6 +165,7 @@ impl Material {
                 Curve::Secp256k1 => &[Scheme::EcdsaSecp256k1Sha256],
             },
             Self::Ed25519 { .. } => &[Scheme::Ed25519],
+            Self::X25519 { .. } => &[],
             Self::Oct { .. } => &[Scheme::HmacSha256, Scheme::HmacSha384, Scheme::HmacSha512],
         }
     }
@@ -189,6 +201,7 @@ impl Material {
                 ("y", encoded(&ec.y)),
             ],
             Self::Ed25519 { x, .. } => vec![crv("Ed25519"), ("x", encoded(x))],
+            Self::X25519 { x, .. } => vec![crv("X25519"), ("x", encoded(x))],
             Self::Oct { .. } => return None,
         })
     }
@@ -203,7 +216,7 @@ impl Material {
                 let crt = private.crt.iter().flatten();
                 members.extend(CRT_NAMES.into_iter().zip(crt.map(|value| encoded(value))));
             }
-            Self::Ec(Ec { d, .. }) | Self::Ed25519 { d, .. } => {
+            Self::Ec(Ec { d, .. }) | Self::Ed25519 { d, .. } | Self::X25519 { d, .. } => {
                 members.push(("d", encoded(d.as_ref()?)));
             }
             Self::Oct { k } => members.push(("k", encoded(k))),
@@ -268,19 +281,20 @@ impl Ec {
 
 fn okp(object: &Object<'_>) -> Result<Material, &'static str> {
     let crv = object.get("crv").ok_or("crv is missing")?;
-    match &*crv.as_str().ok_or("crv is not a string")? {
-        "Ed25519" => {}
-        "X25519" | "X448" => return Err("the curve is for key agreement, not for signatures"),
+    let for_agreement = match &*crv.as_str().ok_or("crv is not a string")? {
+        "Ed25519" => false,
+        "X25519" => true,
         _ => return Err("the curve is not one for signatures that jotd verifies"),
-    }
+    };
     let x = octets(object, "x")?.ok_or("x is missing")?;
     let d = octets(object, "d")?;
     if d.as_ref().is_some_and(|d| d.len() != 32) {
         return Err("a member's length is not the curve's");
     }
-    Ok(Material::Ed25519 {
-        x: <[u8; 32]>::try_from(&**x).map_err(|_| "a member's length is not the curve's")?,
-        d,
+    let x = <[u8; 32]>::try_from(&**x).map_err(|_| "a member's length is not the curve's")?;
+    Ok(match for_agreement {
+        true => Material::X25519 { x, d },
+        false => Material::Ed25519 { x, d },
     })
 }
 

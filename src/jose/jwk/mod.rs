@@ -5,6 +5,7 @@
 //! decided elsewhere.
 
 pub mod danger;
+mod encryption;
 mod material;
 mod pem;
 mod set;
@@ -12,6 +13,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
+pub use encryption::EncryptionAlg;
 pub use material::Curve;
 pub use set::{JwkSet, Skipped};
 
@@ -44,6 +46,10 @@ pub struct Jwk {
     /// `use`, `key_ops` and `alg` together: an `alg` that is no JWS algorithm of ours says
     /// [`KeyUse::Other`] too, so that a key for encryption is never taken for one without an `alg`.
     pub key_use: KeyUse,
+    /// `alg` (§4.4), when it names a way of encrypting that jotd offers.
+    pub encryption_alg: Option<EncryptionAlg>,
+    /// Whether `use`, `key_ops` and `alg` leave it open to encrypt to this key, and to decrypt with it.
+    pub may_encrypt: bool,
     material: Material,
 }
 
@@ -126,6 +132,7 @@ impl Jwk {
             Material::Rsa(rsa) => VerifyingKey::rsa(scheme, &rsa.n, &rsa.e),
             Material::Ec(ec) => VerifyingKey::ec(scheme, &ec.x, &ec.y),
             Material::Ed25519 { x, .. } => VerifyingKey::ed25519(x),
+            Material::X25519 { .. } => Err(KeyError::WrongKind),
             Material::Oct { k } if material::is_text_of_a_key(k) => {
                 Err(KeyError::Malformed("the secret is the text of a key"))
             }
@@ -156,6 +163,8 @@ impl Jwk {
             kid: None,
             alg: None,
             key_use: KeyUse::Verify,
+            encryption_alg: None,
+            may_encrypt: true,
             material,
         }
     }
@@ -170,17 +179,26 @@ impl Jwk {
             })?),
         };
         let mut key_use = key_use(object, &material)?;
+        let mut may_encrypt = encryption::may_encrypt(object)?;
+        let mut encryption_alg = None;
         let alg = match object.get("alg") {
             None => None,
             Some(value) => {
                 let name = value.as_str().ok_or("alg is not a string")?;
                 let alg = Algorithm::from_name(&name);
                 match alg {
-                    None => key_use = KeyUse::Other,
+                    None => {
+                        key_use = KeyUse::Other;
+                        encryption_alg = EncryptionAlg::from_name(&name);
+                        if encryption_alg.is_some_and(|alg| !alg.fits(&material)) {
+                            return Err("alg does not fit kty and crv");
+                        }
+                        may_encrypt &= encryption_alg.is_some();
+                    }
                     Some(alg) if !material.schemes().contains(&alg.scheme()) => {
                         return Err("alg does not fit kty and crv");
                     }
-                    Some(_) => {}
+                    Some(_) => may_encrypt = false,
                 }
                 alg
             }
@@ -189,12 +207,26 @@ impl Jwk {
             kid,
             alg,
             key_use,
+            encryption_alg,
+            may_encrypt,
             material,
         })
     }
 
     /// A JWK of these material members and the key's description.
     fn json_of(&self, members: &[(&str, Zeroizing<String>)]) -> Zeroizing<String> {
+        let alg = self.alg.map(Algorithm::name);
+        let alg = alg.or(self.encryption_alg.map(EncryptionAlg::name));
+        self.json_with(members, self.kid.as_deref(), alg, self.use_name())
+    }
+
+    fn json_with(
+        &self,
+        members: &[(&str, Zeroizing<String>)],
+        kid: Option<&str>,
+        alg: Option<&str>,
+        use_name: Option<&str>,
+    ) -> Zeroizing<String> {
         let mut json = Zeroizing::new(String::with_capacity(4096));
         json.push_str("{\"kty\":\"");
         json.push_str(self.kty());
@@ -204,19 +236,17 @@ impl Jwk {
                 json.push_str(part);
             }
         }
-        if let Some(kid) = &self.kid {
+        if let Some(kid) = kid {
             let mut quoted = Vec::new();
             crate::encoding::json::write_string(kid, &mut quoted);
             json.push_str(",\"kid\":");
             json.push_str(&String::from_utf8_lossy(&quoted));
         }
-        if let Some(alg) = self.alg {
-            for part in [",\"alg\":\"", alg.name(), "\""] {
+        for (name, value) in [("alg", alg), ("use", use_name)] {
+            let Some(value) = value else { continue };
+            for part in [",\"", name, "\":\"", value, "\""] {
                 json.push_str(part);
             }
-        }
-        if self.key_use == KeyUse::Verify {
-            json.push_str(",\"use\":\"sig\"");
         }
         json.push('}');
         json

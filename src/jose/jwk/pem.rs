@@ -1,6 +1,7 @@
 //! Keys in PEM (RFC 7468): SPKI, PKCS#1, PKCS#8, SEC1, and the public key of a certificate.
 
 use super::material::{Curve, Ec, Material, Rsa, RsaPrivate};
+use aws_lc_rs::agreement;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair};
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use der::{Decode, Reader, SecretDocument, SliceReader};
@@ -19,6 +20,7 @@ const ENCRYPTED: &str = "the private key is encrypted";
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 
 /// The first block that holds a key.
 pub(super) fn parse(pem: &str) -> Result<Material, &'static str> {
@@ -75,6 +77,10 @@ fn spki(info: SubjectPublicKeyInfoRef<'_>) -> Result<Material, &'static str> {
             x: <[u8; 32]>::try_from(key).map_err(|_| BROKEN_DER)?,
             d: None,
         }),
+        X25519 => Ok(Material::X25519 {
+            x: <[u8; 32]>::try_from(key).map_err(|_| BROKEN_DER)?,
+            d: None,
+        }),
         _ => Err(UNSUPPORTED),
     }
 }
@@ -126,6 +132,17 @@ fn pkcs8(der: &[u8]) -> Result<Material, &'static str> {
             let pair = Ed25519KeyPair::from_seed_unchecked(&d).map_err(|_| BROKEN_DER)?;
             Ok(Material::Ed25519 {
                 x: <[u8; 32]>::try_from(pair.public_key().as_ref()).map_err(|_| BROKEN_DER)?,
+                d: Some(d),
+            })
+        }
+        X25519 => {
+            let scalar = <&der::asn1::OctetStringRef>::from_der(key).map_err(broken)?;
+            let d = Zeroizing::new(scalar.as_bytes().to_vec());
+            let private = agreement::PrivateKey::from_private_key(&agreement::X25519, &d)
+                .map_err(|_| BROKEN_DER)?;
+            let public = private.compute_public_key().map_err(|_| BROKEN_DER)?;
+            Ok(Material::X25519 {
+                x: <[u8; 32]>::try_from(public.as_ref()).map_err(|_| BROKEN_DER)?,
                 d: Some(d),
             })
         }

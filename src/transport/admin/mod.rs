@@ -8,6 +8,7 @@
 mod caller;
 mod feeds;
 mod guard;
+mod keys;
 mod orders;
 mod readiness;
 mod revocations;
@@ -16,6 +17,7 @@ mod routes;
 
 pub use caller::BearerSecret;
 pub use feeds::Feed;
+pub use keys::{Keys, KeysQuery, Refreshing};
 pub use readiness::{Logs, Readiness};
 
 use super::budget::Budget;
@@ -47,6 +49,8 @@ pub struct Admin {
     pub readiness: Readiness,
     /// What `POST /reload` does.
     pub reload: Reload,
+    /// What knows about issuers' keys, if anything does.
+    pub keys: Option<Keys>,
     /// How tokens are revoked; `None` where they cannot be.
     pub revocation: Option<Revocation>,
     /// Host names, besides the loopback addresses and `localhost`, by which the listener may be called.

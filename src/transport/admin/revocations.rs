@@ -233,7 +233,7 @@ fn taken(orders: &[Asked], receipt: &Receipt) -> Response<Body> {
 pub(super) fn not_taken(why: NotTaken) -> Response<Body> {
     let status = match why {
         NotTaken::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-        NotTaken::Unwritable => StatusCode::INTERNAL_SERVER_ERROR,
+        NotTaken::Unwritable | NotTaken::Unsynced => StatusCode::INTERNAL_SERVER_ERROR,
         NotTaken::Busy | NotTaken::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut reply = fault(status, why.name(), &why.to_string());

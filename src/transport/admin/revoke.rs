@@ -125,7 +125,8 @@ fn is_genuine(reason: Reason) -> bool {
 /// The order against a genuine token; `None` for one that names itself in no way an order can.
 fn order_for(connection: &Connection, token: &Bytes) -> Option<Order> {
     let records = connection.context.engine.records();
-    let jws = CompactJws::parse(token, records.token_bytes_max()).ok()?;
+    let token = records.signed_token(token).ok()?;
+    let jws = CompactJws::parse(&token, records.token_bytes_max()).ok()?;
     let mut payload = Vec::new();
     jws.decode_payload(&mut payload).ok()?;
     let claims = Claims::parse(&payload).ok()?;

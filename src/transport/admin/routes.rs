@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::caller::Unauthorized;
-use super::{Connection, feeds, guard, revocations, revoke};
+use super::{Connection, feeds, guard, keys, revocations, revoke};
 use crate::revocation::audit;
 use crate::transport::http::{Body, Unread, read_body, without_body};
 use crate::verdict::Unavailable;
@@ -31,11 +31,12 @@ async fn route(connection: &Connection, request: Request<Incoming>) -> Response<
         "/metrics" | "/livez" | "/readyz" | "/buildinfo" => "GET, HEAD",
         "/v1/revocations" => "GET, POST",
         "/v1/revocations/watch" => "GET",
-        "/reload" | "/revoke" => "POST",
+        "/v1/keys" => "GET",
+        "/reload" | "/revoke" | "/v1/keys/refresh" => "POST",
         feed if feed.starts_with(feeds::PATH) => "POST",
         _ => {
-            let known = "/metrics /livez /readyz /buildinfo /v1/revocations /v1/revocations/watch, and POST \
-                         /reload /revoke /v1/feeds/NAME";
+            let known = "/metrics /livez /readyz /buildinfo /v1/keys /v1/revocations /v1/revocations/watch, and POST \
+                         /reload /revoke /v1/keys/refresh /v1/feeds/NAME";
             return reply(
                 StatusCode::NOT_FOUND,
                 TEXT,
@@ -73,8 +74,12 @@ async fn route(connection: &Connection, request: Request<Incoming>) -> Response<
         "/v1/revocations" | "/v1/revocations/watch" | "/revoke" => {
             revocation(connection, request).await
         }
+        "/v1/keys" => keys::list(connection, request.uri().query()),
         feed if feed.starts_with(feeds::PATH) => feeds::answer(connection, request).await,
         _ => match guard::check(&request, &connection.admin.hosts) {
+            Ok(()) if path == "/v1/keys/refresh" => {
+                keys::refresh(connection, request.uri().query()).await
+            }
             Ok(()) => reload(connection).await,
             Err(why) => reply(StatusCode::FORBIDDEN, TEXT, format!("{why}\n")),
         },

@@ -2,14 +2,18 @@
 #![forbid(unsafe_code)]
 
 use super::{Body, Fault, reply};
+use crate::limits::JWKS_MAX_AGE_SECONDS;
 use crate::verify::Records;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// How long a client may keep the set. Short: keys are rotated, and asking the own host is cheap.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
+const _: () = assert!(
+    JWKS_MAX_AGE_SECONDS == 60,
+    "the header says what the limit is"
+);
 
 /// Answers with all keys, or those of the tenant that `?tenant=` names. Shared secrets have no public
 /// part and never appear.

@@ -10,7 +10,7 @@ use super::shared::{Kept, Reached, Shared};
 use crate::revocation::{LogReport, NotTaken, Receipt, Record, Wait};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
@@ -24,6 +24,8 @@ pub struct Desk(Arc<Inner>);
 struct Inner {
     sender: Sender<Message>,
     intake: Arc<Intake>,
+    /// Logs elsewhere, until this is stopped.
+    shared: Mutex<Option<Arc<Shared>>>,
     logs: Option<Reports>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -72,7 +74,7 @@ impl Desk {
     ) -> Result<Self, JournalError> {
         let mut embedded = Embedded::open(state_dir, Arc::clone(&intake))?;
         let (sender, receiver) = bounded(SUBMISSIONS_MAX);
-        let mut reports = None;
+        let (mut reports, mut door) = (None, None);
         if let Some(options) = logs {
             let kept = Kept::new(sender.clone());
             let remembered = embedded.remembered();
@@ -83,6 +85,8 @@ impl Desk {
                 cause,
             })?;
             reports = Some(Reports::new(shared.view(), Arc::clone(intake.metrics())));
+            let shared = Arc::new(shared);
+            door = Some(Arc::clone(&shared));
             embedded.share(shared, kept);
         }
         let thread = spawn(embedded, receiver).map_err(|cause| JournalError::Io {
@@ -93,6 +97,7 @@ impl Desk {
         Ok(Self(Arc::new(Inner {
             sender,
             intake,
+            shared: Mutex::new(door),
             logs: reports,
             thread: Mutex::new(Some(thread)),
         })))
@@ -109,11 +114,26 @@ impl Desk {
             wait,
             reply,
         };
-        match self.0.sender.try_send(Message::Take(submission)) {
-            Ok(()) => answer.await.unwrap_or(Err(NotTaken::Stopping)),
-            Err(TrySendError::Full(_)) => Err(NotTaken::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(NotTaken::Stopping),
+        let shared = self.shared().clone();
+        match shared {
+            Some(shared) => shared.deliver(submission, |submission| self.keep(submission))?,
+            None => self.keep(submission)?,
         }
+        answer.await.unwrap_or(Err(NotTaken::Stopping))
+    }
+
+    /// Hands records to this host's own log.
+    fn keep(&self, submission: Submission) -> Result<(), NotTaken> {
+        let sent = self.0.sender.try_send(Message::Take(submission));
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => NotTaken::Busy,
+            TrySendError::Disconnected(_) => NotTaken::Stopping,
+        })
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Option<Arc<Shared>>> {
+        // One pointer is never half written.
+        self.0.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The way into the register, and what comes by it.
@@ -150,6 +170,7 @@ impl Desk {
             // A panic was reported when it happened.
             let _ = thread.join();
         }
+        self.shared().take();
     }
 }
 

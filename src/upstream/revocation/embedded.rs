@@ -1,7 +1,8 @@
 //! This host's own log: one thread that owns the journal and syncs once for all who wait.
 //!
 //! The order of things is what makes an acknowledgement worth having: first the disk, then the register, then the
-//! answer. An order that the disk refused has touched nothing.
+//! answer. An order that the disk refused has touched nothing. Where daemons share logs, an order comes here while it is in
+//! force and on its way already (`shared`); what it waits for is the answer.
 #![forbid(unsafe_code)]
 
 use super::cursors::{self, Cursors};
@@ -36,9 +37,7 @@ pub(super) struct Embedded {
     intake: Arc<Intake>,
     log: Arc<str>,
     /// Logs elsewhere, where this one is not the whole truth, and what they have that is to be kept here.
-    shared: Option<(Shared, Kept)>,
-    /// Orders handed on to them so far.
-    orders: u64,
+    shared: Option<(Arc<Shared>, Kept)>,
     /// How far they had been read, when last noted.
     reached: Option<Reached>,
     /// A compaction that another thread is writing, and whether it brings what was missed.
@@ -68,7 +67,6 @@ impl Embedded {
             intake,
             log: "local".into(),
             shared: None,
-            orders: 0,
             reached: None,
             compaction: None,
             is_catching_up: false,
@@ -85,7 +83,7 @@ impl Embedded {
     }
 
     /// From now on orders go elsewhere too, and are answered when they are there.
-    pub(super) fn share(&mut self, shared: Shared, kept: Kept) {
+    pub(super) fn share(&mut self, shared: Arc<Shared>, kept: Kept) {
         self.shared = Some((shared, kept));
     }
 
@@ -140,7 +138,7 @@ impl Embedded {
 
     /// Notes how far logs elsewhere have been read, if all of that is on this disk.
     fn save(&self) {
-        let (Some((_, kept)), Some(reached)) = (&self.shared, &self.reached) else {
+        let (Some((shared, kept)), Some(reached)) = (&self.shared, &self.reached) else {
             return;
         };
         if kept.has_missed() || self.is_catching_up || self.journal.is_broken() {
@@ -148,7 +146,7 @@ impl Embedded {
         }
         let mut cursors = reached.cursors.clone();
         // Orders that are on their way are not there yet.
-        let is_settled = reached.orders == self.orders;
+        let is_settled = reached.orders == shared.orders();
         cursors
             .values_mut()
             .for_each(|cursor| cursor.is_settled &= is_settled);
@@ -166,12 +164,15 @@ impl Embedded {
         let answer = match self.write(&records) {
             Ok(()) => {
                 let revision = self.journal.sequence();
-                self.intake.take(&records, revision);
+                if self.shared.is_some() {
+                    // They are in the register, and on their way, since they came.
+                    self.intake.register().advance_applied(revision);
+                } else {
+                    self.intake.take(&records, revision);
+                }
                 let took = clock::since_boot() - began;
-                self.intake
-                    .metrics()
-                    .revocation_commit_seconds
-                    .observe(took.as_secs_f64());
+                let seconds = &self.intake.metrics().revocation_commit_seconds;
+                seconds.observe(took.as_secs_f64());
                 Ok(self.receipt(revision))
             }
             Err(error) => {
@@ -179,12 +180,10 @@ impl Embedded {
                 Err(not_taken(&error))
             }
         };
+        if let Some((shared, _)) = &self.shared {
+            shared.set_disk_failing(answer.is_err());
+        }
         for one in waiting {
-            if let (Some((shared, _)), Ok(local)) = (&self.shared, &answer) {
-                self.orders += 1;
-                shared.deliver(one, local.clone());
-                continue;
-            }
             // Whoever gave the order may have gone. It stands all the same.
             let _ = one.reply.send(answer.clone());
         }

@@ -48,12 +48,17 @@ impl Intake {
         let now = self.clock.now();
         let merged = self.register.merge(records, now);
         self.register.advance_applied(revision);
+        let mut counts: Vec<(&'static str, u64)> = Vec::new();
         for record in records {
             let kind = kind_of(record.key.members);
-            self.metrics
-                .revoked
-                .get_or_create(&RevocationLabels { kind })
-                .inc();
+            match counts.iter_mut().find(|(of, _)| *of == kind) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((kind, 1)),
+            }
+        }
+        for (kind, count) in counts {
+            let labels = RevocationLabels { kind };
+            self.metrics.revoked.get_or_create(&labels).inc_by(count);
         }
         // An error means that nobody watches.
         let _ = self.arrivals.send(Arrival {

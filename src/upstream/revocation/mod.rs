@@ -18,6 +18,8 @@ mod shared;
 #[cfg(test)]
 mod small_disk;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod tests;
 
 pub use desk::{Desk, Submission};

@@ -1,5 +1,6 @@
-//! Logs that daemons share, behind this host's own: orders go there once they are on this disk, and what comes
-//! from there goes into the register first and onto this disk after.
+//! Logs that daemons share, beside this host's own. An order is in force here and on its way there while this disk
+//! syncs it, for a sync takes milliseconds and a thief needs no longer; it is answered when it is safe here and there.
+//! What comes from there goes into the register first and onto this disk after.
 #![forbid(unsafe_code)]
 
 use super::cursors::Cursors;
@@ -7,11 +8,11 @@ use super::desk::{Message, Submission};
 use super::intake::Intake;
 use super::redis::{Known, LogState, Logs, Options, Outcome, View};
 use crate::clock::since_boot;
-use crate::revocation::{Guarantee, Position, Progress, Receipt, Record, Standing};
+use crate::revocation::{Guarantee, NotTaken, Position, Progress, Receipt, Record, Standing, Wait};
 use crossbeam_channel::Sender;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
@@ -26,6 +27,11 @@ pub(super) struct Shared {
     names: Vec<Arc<str>>,
     quorum: usize,
     runtime: Handle,
+    intake: Arc<Intake>,
+    /// Orders that were handed in so far.
+    orders: AtomicU64,
+    /// Whether the last write to this disk failed. Orders go nowhere then before it has taken them.
+    is_disk_failing: AtomicBool,
     /// The thread ends when this is dropped.
     _running: oneshot::Sender<()>,
 }
@@ -41,6 +47,7 @@ impl Shared {
     ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let clock = intake.clock().clone();
+        let door = Arc::clone(&intake);
         intake.register().set_standing(Standing::Following {
             complete_at: None,
             lease: options.lease,
@@ -72,6 +79,9 @@ impl Shared {
                 .collect(),
             quorum: options.write_quorum,
             runtime: handle,
+            intake: door,
+            orders: AtomicU64::new(0),
+            is_disk_failing: AtomicBool::new(false),
             _running: running,
         })
     }
@@ -81,21 +91,86 @@ impl Shared {
         self.logs.view()
     }
 
-    /// Takes an order there that this disk holds, and answers it once enough of them have it.
-    pub(super) fn deliver(&self, submission: Submission, local: Receipt) {
-        let (logs, names, quorum) = (Arc::clone(&self.logs), self.names.clone(), self.quorum);
+    /// How many orders have been handed in. One that the disk or the logs do not know yet is among them.
+    pub(super) fn orders(&self) -> u64 {
+        self.orders.load(Ordering::SeqCst)
+    }
+
+    /// Says whether the disk took what it was given last.
+    pub(super) fn set_disk_failing(&self, is_failing: bool) {
+        self.is_disk_failing.store(is_failing, Ordering::Relaxed);
+    }
+
+    /// Takes an order to the logs, and to this disk by `keep`, and answers it once it is safe here and there.
+    ///
+    /// # Errors
+    /// What `keep` says; the order has gone nowhere then.
+    pub(super) fn deliver(
+        self: &Arc<Self>,
+        submission: Submission,
+        keep: impl FnOnce(Submission) -> Result<(), NotTaken>,
+    ) -> Result<(), NotTaken> {
+        let Submission {
+            records,
+            wait,
+            reply,
+        } = submission;
+        let (told, local) = oneshot::channel();
+        let kept = Submission {
+            records: records.clone(),
+            wait,
+            reply: told,
+        };
+        // Before the disk has it: what it notes of the logs must not seem to include an order that it has and they
+        // have not.
+        self.orders.fetch_add(1, Ordering::SeqCst);
+        keep(kept).inspect_err(|_| self.take_back())?;
+        let is_early = !self.is_disk_failing.load(Ordering::Relaxed);
+        if is_early {
+            // Revisions of callers are those of this host's log, which these are not part of yet.
+            self.intake.take(&records, 0);
+        }
+        let shared = Arc::clone(self);
         self.runtime.spawn(async move {
-            let Submission {
-                records,
-                wait,
-                reply,
-            } = submission;
-            let outcome = logs.submit(records, wait).await;
+            let answer = if is_early {
+                let (outcome, local) = tokio::join!(shared.logs.submit(records, wait), local);
+                shared.early(outcome.as_ref(), local)
+            } else {
+                shared.late(records, wait, local).await
+            };
             // Whoever gave the order may have gone. It stands all the same.
-            let _ = reply.send(Ok(receipt(local, outcome.as_ref(), &names, quorum)));
+            let _ = reply.send(answer);
         });
+        Ok(())
+    }
+
+    fn early(&self, outcome: Option<&Outcome>, local: Told) -> Result<Receipt, NotTaken> {
+        match local {
+            Ok(Ok(local)) => Ok(receipt(local, outcome, &self.names, self.quorum)),
+            _ => Err(NotTaken::Unsynced),
+        }
+    }
+
+    async fn late(
+        &self,
+        records: Vec<Record>,
+        wait: Wait,
+        local: oneshot::Receiver<Result<Receipt, NotTaken>>,
+    ) -> Result<Receipt, NotTaken> {
+        let local = local.await.unwrap_or(Err(NotTaken::Stopping));
+        let local = local.inspect_err(|_| self.take_back())?;
+        self.intake.take(&records, 0);
+        let outcome = self.logs.submit(records, wait).await;
+        Ok(receipt(local, outcome.as_ref(), &self.names, self.quorum))
+    }
+
+    fn take_back(&self) {
+        self.orders.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+/// What the disk's thread said, if it did not go without a word.
+type Told = Result<Result<Receipt, NotTaken>, oneshot::error::RecvError>;
 
 /// Being stopped, or too few logs in time, leaves what this disk promises: it will be delivered.
 fn receipt(
@@ -266,7 +341,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, since_boot};
     use crate::metrics::Metrics;
-    use crate::revocation::{IdKey, Member, Order, Register, Wait};
+    use crate::revocation::{IdKey, Member, Order, Register};
     use crate::upstream::revocation::Desk;
     use crate::verdict::RevocationState;
     use std::path::Path;
@@ -305,6 +380,64 @@ mod tests {
     async fn accepted(desk: &Desk, record: Record) -> Receipt {
         let receipt = desk.submit(vec![record], Wait::Accepted).await;
         receipt.expect("taken")
+    }
+
+    #[tokio::test]
+    async fn what_this_disk_did_not_keep_is_not_called_accepted() {
+        let server = RedisServer::start(&[]);
+        let register = Arc::new(Register::new(&crate::revocation::Options::default()));
+        let metrics = Arc::new(Metrics::new());
+        let intake = Arc::new(Intake::new(Arc::clone(&register), Clock::system(), metrics));
+        let (sender, _disk) = crossbeam_channel::bounded(16);
+        let options = Options::one(server.address());
+        let shared = Shared::start(&options, intake, Kept::new(sender), &Cursors::new());
+        let shared = Arc::new(shared.expect("it starts"));
+        let local = Receipt {
+            progress: Progress::Applied,
+            guarantee: Guarantee::Disk,
+            positions: Vec::new(),
+            revision: 1,
+            unconfirmed: Vec::new(),
+        };
+        let mut answers = Vec::new();
+        for (jti, kept) in [
+            ("kept", Ok(local.clone())),
+            ("lost", Err(NotTaken::DiskFull)),
+        ] {
+            let (reply, answer) = oneshot::channel();
+            let submission = Submission {
+                records: vec![record(jti)],
+                wait: Wait::Accepted,
+                reply,
+            };
+            let disk =
+                |submission: Submission| submission.reply.send(kept).map_err(|_| NotTaken::Busy);
+            shared.deliver(submission, disk).expect("taken");
+            let answer = answer.await.expect("an answer");
+            answers.push(answer.map(|receipt| receipt.progress));
+        }
+        assert_eq!(answers, [Ok(Progress::Accepted), Err(NotTaken::Unsynced)]);
+        // It is in force all the same, as the answer says that it may be.
+        assert!(register.contains(&record("lost")));
+        // From then on nothing goes anywhere before the disk has it.
+        shared.set_disk_failing(true);
+        let (reply, answer) = oneshot::channel();
+        let submission = Submission {
+            records: vec![record("refused")],
+            wait: Wait::Accepted,
+            reply,
+        };
+        let full = |submission: Submission| {
+            let _ = submission.reply.send(Err(NotTaken::DiskFull));
+            Ok(())
+        };
+        shared.deliver(submission, full).expect("taken");
+        assert_eq!(
+            answer.await.expect("an answer").err(),
+            Some(NotTaken::DiskFull)
+        );
+        assert!(!register.contains(&record("refused")));
+        assert_eq!(shared.orders(), 2);
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ fn record(jti: &str) -> Record {
         .expect("in time")
 }
 
+/// Checks F-40.
 /// A disk that is really full, not one that is said to be.
 #[tokio::test]
 async fn a_full_disk_takes_no_order_and_loses_none() {

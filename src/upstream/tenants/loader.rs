@@ -3,15 +3,11 @@
 mod fetching;
 
 use super::bucket::Bucket;
-use super::rest::Rest;
-use super::wishes::Wishes;
-use super::{Feeds, TenantFeed};
+use super::{Asked, Feeds, TenantFeed};
 use crate::clock;
-use crate::upstream::client::HttpClient;
-use crate::upstream::fetch::Tag;
+use crate::upstream::fetch::{Tag, Way};
 use crate::upstream::publish::Publisher;
 use crate::verify::{Records, TenantSought};
-use arc_swap::ArcSwap;
 use fetching::Done;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -40,13 +36,9 @@ const UNUSED_MIN: Duration = Duration::from_secs(10);
 /// Time between two looks for who is unused.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// How long keys are trusted whose issuer cannot be reached.
-const TRUSTED_FOR: Duration = Duration::from_secs(86_400);
-
 /// See the module.
 pub(super) struct Loader {
-    wishes: Arc<Wishes>,
-    feeds: Arc<ArcSwap<Feeds>>,
+    asked: Arc<Asked>,
     publisher: Arc<Publisher>,
     /// By template: what its fetches share.
     shared: HashMap<Arc<str>, Shared>,
@@ -54,7 +46,6 @@ pub(super) struct Loader {
     known: HashMap<Arc<str>, Known>,
     /// When each is next looked at.
     due: BTreeSet<(Duration, Arc<str>)>,
-    rest: Rest,
     fetches: JoinSet<Done>,
     /// How many of those are for tenants that are not loaded.
     loads: usize,
@@ -65,13 +56,16 @@ pub(super) struct Loader {
 
 struct Shared {
     bucket: Bucket,
-    client: Option<HttpClient>,
+    way: Way,
 }
 
 struct Known {
     template: Arc<str>,
     loaded_at: Duration,
+    /// When it is next looked at.
     due: Duration,
+    /// When that is so whether or not anybody misses a key of it.
+    refresh_at: Duration,
     /// When its keys were last fetched well; `None` while it is not loaded.
     fetched_at: Option<Duration>,
     failures: u32,
@@ -85,6 +79,7 @@ impl Known {
             template: Arc::clone(&feed.issuer),
             loaded_at: now,
             due: now,
+            refresh_at: now,
             fetched_at: None,
             failures: 0,
             tag: None,
@@ -94,19 +89,13 @@ impl Known {
 }
 
 impl Loader {
-    pub(super) fn new(
-        wishes: Arc<Wishes>,
-        feeds: Arc<ArcSwap<Feeds>>,
-        publisher: Arc<Publisher>,
-    ) -> Self {
+    pub(super) fn new(asked: Arc<Asked>, publisher: Arc<Publisher>) -> Self {
         Self {
-            wishes,
-            feeds,
+            asked,
             publisher,
             shared: HashMap::new(),
             known: HashMap::new(),
             due: BTreeSet::new(),
-            rest: Rest::default(),
             fetches: JoinSet::new(),
             loads: 0,
             reconciled: Arc::default(),
@@ -118,7 +107,7 @@ impl Loader {
         let mut wait = ROUND_MAX;
         loop {
             tokio::select! {
-                () = self.wishes.woken() => {}
+                () = self.asked.wishes.woken() => {}
                 Some(done) = self.fetches.join_next() => self.ended(done.ok()),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -132,12 +121,12 @@ impl Loader {
 
     /// Does what is to be done now; returns how long nothing will be.
     fn round(&mut self, now: Duration) -> Duration {
-        let feeds = self.feeds.load_full();
+        let feeds = self.asked.feeds.load_full();
         if !Arc::ptr_eq(&feeds, &self.reconciled) {
             self.reconcile(&feeds);
             self.reconciled = Arc::clone(&feeds);
         }
-        let over = self.rest.over(now);
+        let over = self.asked.rest().over(now);
         self.are_absent_no_longer(&over);
         self.look_after_due(&feeds, now);
         if now >= self.swept_at + SWEEP {
@@ -160,7 +149,7 @@ impl Loader {
             before.is_none_or(|before| before.keys == feed.keys)
         };
         if !feeds.iter().all(is_kept) {
-            let absent = self.rest.clear();
+            let absent = self.asked.rest().clear();
             self.are_absent_no_longer(&absent);
         }
         // Whom a client trusts, and how fast a bucket fills, is the configuration's word, and that has changed.
@@ -204,16 +193,27 @@ impl Loader {
             let Some(feed) = feeds.get(&known.template) else {
                 continue;
             };
-            let trusted = known.fetched_at.is_none_or(|at| now < at + TRUSTED_FOR);
+            let is_refresh = now >= known.refresh_at;
+            let trusted_for = feed.keys.as_ref().map(|keys| keys.remote.keys_max_age);
+            let trusted = known
+                .fetched_at
+                .zip(trusted_for)
+                .is_none_or(|(at, trusted_for)| now < at + trusted_for);
             if !trusted {
                 tracing::warn!(
                     issuer = &*feed.issuer,
                     "a tenant's keys are trusted no longer: nobody confirmed them"
                 );
                 self.unload(&iss, feed, "untrusted");
-            } else {
-                self.fetch(&iss, &Arc::clone(feed), now);
+                continue;
             }
+            let feed = Arc::clone(feed);
+            // For the sake of a key, the bucket has to allow it; to stay current it has not.
+            if !is_refresh && let Err(wait) = self.shared_of(&feed, now).bucket.take(now) {
+                self.look_at(&iss, now + wait.max(ROUND_MIN));
+                continue;
+            }
+            self.fetch(&iss, &feed, now, !is_refresh);
         }
     }
 
@@ -253,7 +253,7 @@ impl Loader {
                 let template = || records.template_of(iss);
                 !dry.is_empty() && template().is_some_and(|template| dry.contains(template))
             };
-            let Some(iss) = self.wishes.take(|iss| !is_dry(iss)) else {
+            let Some(iss) = self.asked.wishes.take(|iss| !is_dry(iss)) else {
                 return refilled_in;
             };
             let iss: Arc<str> = iss.into();
@@ -270,7 +270,15 @@ impl Loader {
                 if self.make_room(&feed, now) {
                     self.change(|records| records.with_tenant(&iss, None));
                     self.publisher.count_tenant(&feed.issuer, "loaded");
+                    self.call_back(&feed, &iss, now, true);
                     self.known.insert(iss, Known::new(&feed, now));
+                }
+                continue;
+            }
+            if sought.is_loaded && self.known.contains_key(&iss) {
+                // At the end of a fetch that is under way, it is seen whether another is wanted.
+                if let Some(at) = self.asked.searches.due_at(&iss, now) {
+                    self.look_at(&iss, at);
                 }
                 continue;
             }
@@ -278,7 +286,7 @@ impl Loader {
             if let Err(wait) = shared.bucket.take(now) {
                 refilled_in = refilled_in.into_iter().chain([wait]).min();
                 // It is asked for again if somebody still wants it; others of this template wait as well.
-                self.wishes.wish_quietly(&iss);
+                self.asked.wishes.wish_quietly(&iss);
                 dry.push(Arc::clone(&feed.issuer));
                 if dry.len() == feeds.len() {
                     return refilled_in;
@@ -289,7 +297,7 @@ impl Loader {
                 self.publisher.count_tenant(&feed.issuer, "full");
                 continue;
             }
-            self.fetch(&iss, &feed, now);
+            self.fetch(&iss, &feed, now, false);
         }
     }
 
@@ -305,14 +313,8 @@ impl Loader {
             // Where all have the template's keys and those have not come, nothing can be done about one.
             return sought.is_loaded || !sought.shares_keys;
         }
-        let refetch_min = feed.keys.as_ref().map(|keys| keys.remote.refetch_min);
         let known = self.known.get(iss);
-        self.rest.holds(iss, now)
-            || known.is_some_and(|known| {
-                let fetched = known.fetched_at.filter(|_| sought.is_loaded);
-                known.is_fetching
-                    || fetched.is_some_and(|at| now < at + refetch_min.unwrap_or_default())
-            })
+        self.asked.rest().holds(iss, now) || known.is_some_and(|known| known.is_fetching)
     }
 
     /// Sees to it that one more tenant of a template may be loaded. Whoever has not been proved by a token goes first,
@@ -354,9 +356,26 @@ impl Loader {
     }
 
     fn forget(&mut self, iss: &Arc<str>) {
+        self.asked.searches.forget(iss);
         if let Some(known) = self.known.remove(iss) {
             self.due.remove(&(known.due, Arc::clone(iss)));
         }
+    }
+
+    /// Sees to it that a tenant is looked at no later than this.
+    fn look_at(&mut self, iss: &Arc<str>, at: Duration) {
+        let Some(known) = self.known.get_mut(iss).filter(|known| !known.is_fetching) else {
+            return;
+        };
+        self.due.remove(&(known.due, Arc::clone(iss)));
+        known.due = at.min(known.refresh_at);
+        self.due.insert((known.due, Arc::clone(iss)));
+    }
+
+    /// Calls back the tokens that wait for a tenant.
+    fn call_back(&self, feed: &TenantFeed, iss: &str, began: Duration, is_changed: bool) {
+        let engine = self.publisher.engine();
+        engine.tenant_looked_at(&feed.issuer, iss, began, is_changed);
     }
 
     fn shared_of(&mut self, feed: &TenantFeed, now: Duration) -> &mut Shared {
@@ -364,7 +383,7 @@ impl Loader {
             .entry(Arc::clone(&feed.issuer))
             .or_insert_with(|| Shared {
                 bucket: Bucket::full(feed.terms.fetches_per_second, now),
-                client: None,
+                way: Way::default(),
             })
     }
 

@@ -8,17 +8,23 @@
 mod bucket;
 mod loader;
 mod rest;
+mod searches;
 mod wishes;
 
 use super::publish::{Publisher, Turn};
+use super::source::KEY_WAIT_MS_DEFAULT;
 use super::source::{Endpoint, Remote};
+use crate::clock;
 use crate::crypto::Scheme;
+use crate::engine::{MissingTenant, Sought};
 use crate::verify::{Records, fill};
 use arc_swap::ArcSwap;
 use http::Uri;
 use loader::Loader;
+use rest::Rest;
+use searches::Searches;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -72,57 +78,105 @@ pub struct TenantFeed {
 /// Templates by name.
 type Feeds = HashMap<Arc<str>, Arc<TenantFeed>>;
 
-/// Tells of tenants that are not loaded, or whose keys lack a `kid`. Cheap to call, however often.
+/// What loading a tenant is thought to take.
+const LOAD_TAKES: Duration = Duration::from_millis(100);
+
+/// Knows whether a tenant may be there after a while, or a key that a tenant's set lacks. Cheap to call, however often.
 #[derive(Clone)]
-pub struct TenantHint(Arc<Wishes>);
+pub struct TenantHint(Arc<Asked>);
+
+/// What whoever asks for tenants shares with the loop that loads them.
+struct Asked {
+    wishes: Wishes,
+    feeds: ArcSwap<Feeds>,
+    /// Those who are not to be asked about yet.
+    rest: Mutex<Rest>,
+    /// Of tenants that are loaded, with keys of their own.
+    searches: Searches,
+}
+
+impl Asked {
+    fn rest(&self) -> std::sync::MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl TenantHint {
-    /// A token is of the tenant of this `iss`, and cannot be verified with what is known of it.
-    pub fn missing(&self, iss: &str) {
-        self.0.wish(iss);
+    /// What can be said of a tenant that a token is of, and that it cannot be verified with what is known of; it is
+    /// loaded, or its set looked at, where that may help.
+    #[must_use]
+    pub fn missing(&self, tenant: &MissingTenant<'_>) -> Sought {
+        let now = clock::since_boot();
+        let asked = &*self.0;
+        if tenant.is_loaded
+            && let Some((sought, is_wanted)) = asked.searches.seek(tenant, now)
+        {
+            if is_wanted {
+                asked.wishes.wish(tenant.iss);
+            }
+            return sought;
+        }
+        let resting_until = asked.rest().until(tenant.iss, now);
+        if let Some(retry_at) = resting_until {
+            return Sought::Later { retry_at };
+        }
+        asked.wishes.wish(tenant.iss);
+        let feeds = asked.feeds.load();
+        let keys = feeds.get(tenant.template).map(|feed| feed.keys.as_ref());
+        let patience = match keys {
+            // Nobody will load it.
+            None => Duration::ZERO,
+            Some(None) => Duration::from_millis(KEY_WAIT_MS_DEFAULT),
+            Some(Some(keys)) => keys.remote.key_wait,
+        };
+        let (until, retry_at) = (tenant.asked_at + patience, now + LOAD_TAKES);
+        if until > now {
+            Sought::Soon { until, retry_at }
+        } else {
+            Sought::Later { retry_at }
+        }
     }
 }
 
 /// Keeps tenants loaded that are in use. Stops when dropped.
 pub(super) struct Tenants {
-    wishes: Arc<Wishes>,
-    feeds: Arc<ArcSwap<Feeds>>,
+    asked: Arc<Asked>,
     task: AbortHandle,
 }
 
 impl Tenants {
     pub(super) fn start(publisher: Arc<Publisher>, runtime: &Handle) -> Self {
-        let wishes = Arc::new(Wishes::new());
-        let feeds: Arc<ArcSwap<Feeds>> = Arc::default();
-        let loader = Loader::new(Arc::clone(&wishes), Arc::clone(&feeds), publisher);
+        let asked = Arc::new(Asked {
+            wishes: Wishes::new(),
+            feeds: ArcSwap::default(),
+            rest: Mutex::default(),
+            searches: Searches::default(),
+        });
+        let loader = Loader::new(Arc::clone(&asked), publisher);
         let task = runtime.spawn(loader.run()).abort_handle();
-        Self {
-            wishes,
-            feeds,
-            task,
-        }
+        Self { asked, task }
     }
 
     pub(super) fn hint(&self) -> TenantHint {
-        TenantHint(Arc::clone(&self.wishes))
+        TenantHint(Arc::clone(&self.asked))
     }
 
     /// From now on, these are the templates. Takes a turn as witness that nobody is publishing right now.
     pub(super) fn set_feeds(&self, feeds: Vec<TenantFeed>, _turn: &Turn<'_>) {
-        let old = self.feeds.load();
+        let old = self.asked.feeds.load();
         let kept = |feed: TenantFeed| match old.get(&feed.issuer) {
             Some(same) if **same == feed => Arc::clone(same),
             _ => Arc::new(feed),
         };
         let feeds = feeds.into_iter().map(kept);
         let feeds = feeds.map(|feed| (Arc::clone(&feed.issuer), feed)).collect();
-        self.feeds.store(Arc::new(feeds));
-        self.wishes.wake();
+        self.asked.feeds.store(Arc::new(feeds));
+        self.asked.wishes.wake();
     }
 
     /// New records, with the tenants of the old ones that these templates bring in the same way.
     pub(super) fn carry_over(&self, new: Records, old: &Records, feeds: &[TenantFeed]) -> Records {
-        let known = self.feeds.load();
+        let known = self.asked.feeds.load();
         new.adopt_tenants(old, |name| {
             let feed = feeds.iter().find(|feed| *feed.issuer == *name);
             feed.is_some_and(|feed| {

@@ -27,9 +27,15 @@ struct Resting {
 }
 
 impl Rest {
+    /// Until when it is not to be asked about, if that is yet to come.
+    pub(super) fn until(&self, iss: &str, now: Duration) -> Option<Duration> {
+        let until = self.names.get(iss)?.until;
+        (now < until).then_some(until)
+    }
+
     /// Whether it is not to be asked about yet.
     pub(super) fn holds(&self, iss: &str, now: Duration) -> bool {
-        self.names.get(iss).is_some_and(|name| now < name.until)
+        self.until(iss, now).is_some()
     }
 
     /// How often in a row it could not be answered for.

@@ -2,6 +2,7 @@
 //! its signatures is `crypto`'s story; here it is who is asked, what is checked, and in which order.
 
 mod claims;
+mod encryption;
 mod keys;
 mod recall;
 mod revocation;

@@ -53,7 +53,7 @@ fn recall(records: &Records, token: &str, remember: Remember, now: Now) -> Optio
     };
     match records.recall(question, &remember.entry, now) {
         Recalled::Answer(verdict) | Recalled::Renewed(verdict, _) => Some(verdict),
-        Recalled::Stale => None,
+        Recalled::Closed | Recalled::Stale => None,
     }
 }
 

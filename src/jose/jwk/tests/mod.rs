@@ -279,8 +279,8 @@ fn broken_keys_say_why() {
         (format!(r#"{{"kty":"EC","crv":"P-256","x":"{P256_X}"}}"#), "y is missing"),
         (p256(r#","d":"AQAB""#), "a member's length is not the curve's"),
         (
-            format!(r#"{{"kty":"OKP","crv":"X25519","x":"{P256_X}"}}"#),
-            "the curve is for key agreement, not for signatures",
+            r#"{"kty":"OKP","crv":"X25519","x":"AQAB"}"#.into(),
+            "a member's length is not the curve's",
         ),
         (
             r#"{"kty":"OKP","crv":"Ed448","x":"AA"}"#.into(),

@@ -85,6 +85,7 @@ fn only_one_may_have_it_open_and_no_folder_may_be_open_to_all() {
     );
 }
 
+/// Checks F-40.
 /// Whatever length a crash leaves the last commit at, all commits before it are found, and what can be read of
 /// the last one is.
 #[test]
@@ -146,6 +147,7 @@ fn a_hole_in_the_last_commit_is_no_damage() {
     }
 }
 
+/// Checks F-40.
 /// Any single byte of an earlier commit, of the snapshot or of the header.
 #[test]
 fn damage_to_what_was_acknowledged_is_an_error_and_changes_nothing() {
@@ -249,6 +251,7 @@ fn a_compaction_keeps_what_lives_and_what_came_meanwhile() {
 const WRITER: &str = "JOTD_TEST_JOURNAL_WRITER";
 const COMPACTS: &str = "JOTD_TEST_JOURNAL_COMPACTS";
 
+/// Checks F-40.
 /// `kill -9` at any instant of appends and compactions: what was acknowledged is there, in order, and what is
 /// there beyond it is only what was being written.
 #[test]

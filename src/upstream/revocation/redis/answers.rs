@@ -42,19 +42,28 @@ pub(crate) fn look(value: &Value) -> Result<Look, Fault> {
     Ok(look)
 }
 
-pub(crate) fn page(value: &Value) -> Result<Reply, Fault> {
-    let [next, found] = array(value)? else {
-        return Err(Fault::Garbage);
-    };
-    let found = array(found)?;
-    let mut records = Vec::with_capacity(found.len());
-    for record in found {
-        records.extend(Record::from_hex(text(record)?).ok());
+/// Strings of records one after the other, or `nil`.
+pub(crate) fn page(value: &Value, next: u64) -> Result<Reply, Fault> {
+    let (mut records, mut unreadable) = (Vec::new(), 0);
+    for shard in array(value)? {
+        if *shard == Value::Nil {
+            continue;
+        }
+        let Value::BulkString(shard) = shard else {
+            return Err(Fault::Garbage);
+        };
+        for digits in shard.chunks(2 * Record::BYTES) {
+            let record = std::str::from_utf8(digits).ok();
+            match record.and_then(|digits| Record::from_hex(digits).ok()) {
+                Some(record) => records.push(record),
+                None => unreadable += 1,
+            }
+        }
     }
     Ok(Reply::Page {
-        next: text(next)?.parse().map_err(|_| Fault::Garbage)?,
-        unreadable: found.len() - records.len(),
+        next,
         records,
+        unreadable,
     })
 }
 

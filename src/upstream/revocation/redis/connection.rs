@@ -4,7 +4,7 @@
 use super::address::Finder;
 use super::answers::{array, called, entries, fault, look, number, page, written};
 use super::stream::Bounded;
-use super::wire::{Ask, Fault, Position, Present, Reply};
+use super::wire::{Ask, Entry, Fault, Position, Present, Reply};
 use super::{Durability, READ_ENTRIES_MAX};
 use crate::revocation::Record;
 use redis::aio::MultiplexedConnection;
@@ -20,11 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a write waits for replicas or disks to confirm it.
 const CONFIRM_MS: u64 = 500;
 
-/// About how many records one page of a scan brings.
-const PAGE_RECORDS: usize = 1_000;
+/// Strings that hold records, and how many of them one page of a scan brings: with ten million records, 2,560 of those.
+const SHARDS: u64 = 65_536;
+const PAGE_SHARDS: u64 = 128;
 
-/// Most records that one sweep forgets.
-const PRUNE_RECORDS: usize = 1_000;
+/// How many of them a sweep goes through at a time, and how many before it rests.
+const PRUNE_SHARDS: u64 = 64;
+const PRUNE_PART_SHARDS: u64 = 4_096;
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
@@ -40,7 +42,6 @@ static LOOK: LazyLock<Script> = script!("look");
 static OPEN: LazyLock<Script> = script!("open");
 static WRITE: LazyLock<Script> = script!("write");
 static BEAT: LazyLock<Script> = script!("beat");
-static PAGE: LazyLock<Script> = script!("page");
 static PRUNE: LazyLock<Script> = script!("prune");
 static CALL: LazyLock<Script> = script!("call");
 
@@ -48,7 +49,7 @@ static CALL: LazyLock<Script> = script!("call");
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
     /// The keys, in the order of the scripts.
-    pub(crate) keys: [String; 6],
+    pub(crate) keys: [String; 5],
     /// What the keys of uses begin with.
     pub(crate) used: String,
     /// This daemon's own name.
@@ -103,20 +104,31 @@ impl Connection {
         }
     }
 
-    /// `now` is this host's clock, in seconds since the epoch.
-    pub(crate) async fn ask(&mut self, ask: &Ask, now: i64) -> Result<Reply, Fault> {
+    /// `now` is this host's clock, in seconds since the epoch. Entries are told to `heard` as soon as they come, before
+    /// anything else is known of them.
+    pub(crate) async fn ask(
+        &mut self,
+        ask: &Ask,
+        now: i64,
+        heard: impl FnMut(&[Entry]),
+    ) -> Result<Reply, Fault> {
         let waits = match ask {
             Ask::Read { block_ms, .. } => Duration::from_millis(*block_ms),
             Ask::Write { .. } => Duration::from_millis(CONFIRM_MS),
             _ => Duration::ZERO,
         };
-        match timeout(PATIENCE + waits, self.answer(ask, now)).await {
+        match timeout(PATIENCE + waits, self.answer(ask, now, heard)).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::Lost),
         }
     }
 
-    async fn answer(&mut self, ask: &Ask, now: i64) -> Result<Reply, Fault> {
+    async fn answer(
+        &mut self,
+        ask: &Ask,
+        now: i64,
+        heard: impl FnMut(&[Entry]),
+    ) -> Result<Reply, Fault> {
         match ask {
             Ask::Look { at } => {
                 let at: Vec<_> = at.iter().map(ToString::to_string).collect();
@@ -127,14 +139,14 @@ impl Connection {
                 Ok(Reply::Look(look(&self.run(&OPEN, &arguments).await?)?))
             }
             Ask::Page { cursor } => {
-                let arguments = [cursor.to_string(), PAGE_RECORDS.to_string()];
-                page(&self.run(&PAGE, &arguments).await?)
+                let next = (cursor + PAGE_SHARDS) % SHARDS;
+                page(&self.shards(*cursor).await?, next)
             }
             Ask::Read {
                 after,
                 block_ms,
                 note,
-            } => self.read(*after, *block_ms, *note).await,
+            } => self.read(*after, *block_ms, *note, heard).await,
             Ask::Write {
                 epoch,
                 records,
@@ -165,10 +177,13 @@ impl Connection {
                 Ok(Reply::Done)
             }
             Ask::Prune => {
-                let arguments = [now.to_string(), PRUNE_RECORDS.to_string()];
-                let pruned = number(&self.run(&PRUNE, &arguments).await?)?;
+                let arguments = [now.to_string(), PRUNE_SHARDS.to_string()];
+                let answer = self.run(&PRUNE, &arguments).await?;
+                let [_pruned, next] = array(&answer)? else {
+                    return Err(Fault::Garbage);
+                };
                 Ok(Reply::Pruned {
-                    is_all: pruned < PRUNE_RECORDS as u64,
+                    is_all: number(next)? % PRUNE_PART_SHARDS == 0,
                 })
             }
             Ask::Call { epoch, outdated } => {
@@ -179,6 +194,17 @@ impl Connection {
                 called(&self.run(&CALL, &arguments).await?)
             }
         }
+    }
+
+    /// What the strings of records from this one on hold.
+    async fn shards(&mut self, from: u64) -> Result<Value, Fault> {
+        let [_state, held, ..] = &self.manner.keys;
+        let mut command = redis::cmd("MGET");
+        for shard in from..(from + PAGE_SHARDS).min(SHARDS) {
+            command.arg(format!("{held}:{shard:04x}"));
+        }
+        let answer = command.query_async(&mut self.redis).await;
+        answer.map_err(|error| fault(&error))
     }
 
     async fn run(&mut self, script: &Script, arguments: &[String]) -> Result<Value, Fault> {
@@ -202,9 +228,10 @@ impl Connection {
         after: Position,
         block_ms: u64,
         note: Option<u64>,
+        mut heard: impl FnMut(&[Entry]),
     ) -> Result<Reply, Fault> {
         let [.., log, _wake, hosts] = &self.manner.keys;
-        let mut pipe = Pipeline::with_capacity(3);
+        let mut pipe = Pipeline::with_capacity(2);
         if let Some(count) = note {
             let mut write = redis::cmd("HSET");
             write.arg(hosts).arg(&self.manner.host);
@@ -216,21 +243,26 @@ impl Connection {
             read.arg("BLOCK").arg(block_ms);
         }
         read.arg("STREAMS").arg(log).arg(after.to_string());
-        pipe.add_command(read)
-            .add_command(self.invocation(&LOOK, &[]));
         // A server that takes no writes can still be read.
-        let answers: RedisResult<Vec<RedisResult<Value>>> =
-            pipe.ignore_errors().query_async(&mut self.redis).await;
-        let mut answers = answers.map_err(|error| fault(&error))?.into_iter();
-        let is_noted = note.is_some() && answers.next().is_some_and(|noted| noted.is_ok());
-        let (Some(answer), Some(state)) = (answers.next(), answers.next()) else {
-            return Err(Fault::Garbage);
+        pipe.add_command(read).ignore_errors();
+        let (mut first, mut second) = (self.redis.clone(), self.redis.clone());
+        let reading = async {
+            let answers: RedisResult<Vec<RedisResult<Value>>> = pipe.query_async(&mut first).await;
+            let mut answers = answers.map_err(|error| fault(&error))?.into_iter();
+            let is_noted = note.is_some() && answers.next().is_some_and(|noted| noted.is_ok());
+            let answer = answers.next().ok_or(Fault::Garbage)?;
+            let entries = entries(&answer.map_err(|error| fault(&error))?)?;
+            heard(&entries);
+            Ok((entries, is_noted))
         };
-        let answer = answer.map_err(|error| fault(&error))?;
-        let state = state.map_err(|error| fault(&error))?;
+        let looking = self.invocation(&LOOK, &[]);
+        let looking = looking.query_async::<Value>(&mut second);
+        // In this order they are sent, one right behind the other.
+        let (read, state) = tokio::join!(biased; reading, looking);
+        let (entries, is_noted) = read?;
         Ok(Reply::Entries {
-            entries: entries(&answer)?,
-            look: look(&state)?,
+            entries,
+            look: look(&state.map_err(|error| fault(&error))?)?,
             is_noted,
         })
     }

@@ -3,7 +3,7 @@
 
 use super::core::Known;
 use crate::revocation::{Record, RecordKey};
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// What was held by the log when it was scanned: each key with its `before` and `until`.
 pub(crate) type Held = HashMap<RecordKey, (u32, u32)>;

@@ -9,7 +9,7 @@ use super::keeper::Place;
 use super::lane::Wire;
 use super::outcome::{OrderId, Outcome};
 use super::state::LogState;
-use super::wire::{Cursor, Fault, Millis, Position, Reply};
+use super::wire::{Content, Cursor, Entry, Fault, Millis, Position, Reply};
 use super::{AddressFault, Options, Remembered};
 use crate::clock::{Clock, since_boot};
 use crate::revocation::{Record, Wait};
@@ -79,6 +79,8 @@ enum Happening {
     Connected(usize, LaneName),
     Disconnected(usize, LaneName, Fault),
     Answered(usize, LaneName, u64, Result<Reply, Fault>),
+    /// Orders that have just come, whatever else will be said of the log that they are from.
+    Heard(Vec<Record>),
     Submitted(Vec<Record>, Wait, oneshot::Sender<Outcome>),
 }
 
@@ -138,7 +140,7 @@ impl Logs {
         Ok(Self { inbox, view, tasks })
     }
 
-    /// Takes records to the logs; they have been made safe on this host, and are known to the register. Returns
+    /// Takes records to the logs; they are known to the register, and on their way to this host's disk. Returns
     /// once enough logs have confirmed them, and, if the giver waits for that, every daemon has applied them; or that
     /// takes too long. They go on in either case. `None` when it is being stopped.
     pub async fn submit(&self, records: Vec<Record>, wait: Wait) -> Option<Outcome> {
@@ -218,6 +220,10 @@ impl<K: Known> Driver<K> {
                 }
                 self.core
                     .answered(log, lane, ticket, reply, &mut self.known, now())
+            }
+            Happening::Heard(records) => {
+                self.known.learn(&records);
+                Vec::new()
             }
             Happening::Submitted(records, wait, reply) => {
                 self.next_order += 1;
@@ -315,7 +321,11 @@ impl LaneTask {
                 }
                 Wire::Ask { ticket, ask } => {
                     let reply = match &mut connection {
-                        Some(connection) => connection.ask(&ask, self.clock.now().earliest).await,
+                        Some(connection) => {
+                            let now = self.clock.now().earliest;
+                            let heard = |entries: &[Entry]| tell(&self.inbox, entries);
+                            connection.ask(&ask, now, heard).await
+                        }
                         None => Err(Fault::Lost),
                     };
                     Happening::Answered(self.log, self.lane, ticket, reply)
@@ -325,6 +335,19 @@ impl LaneTask {
                 return;
             }
         }
+    }
+}
+
+/// An order can be believed whatever becomes of its log, and should not wait until that is known. Where there is no room,
+/// it waits.
+fn tell(inbox: &mpsc::Sender<Happening>, entries: &[Entry]) {
+    let order = |entry: &Entry| match entry.content {
+        Content::Order(record) => Some(record),
+        _ => None,
+    };
+    let records: Vec<_> = entries.iter().filter_map(order).collect();
+    if !records.is_empty() {
+        let _ = inbox.try_send(Happening::Heard(records));
     }
 }
 

@@ -147,7 +147,7 @@ impl Options {
         let key = |name| format!("{}:{name}", self.prefix);
         let host = host.to_owned();
         connection::Manner {
-            keys: ["state", "until", "before", "log", "wake", "hosts"].map(key),
+            keys: ["state", "held", "log", "wake", "hosts"].map(key),
             used: key("used:"),
             host,
             durability: log.durability,

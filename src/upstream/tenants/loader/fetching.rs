@@ -5,9 +5,8 @@ use super::super::rest::ABSENT_FOR;
 use super::{Known, Loader};
 use crate::clock;
 use crate::keys::KeySet;
-use crate::upstream::client::HttpClient;
-use crate::upstream::feed::{backoff, fresh};
-use crate::upstream::fetch::{FetchError, Fetched, Fetcher, Tag};
+use crate::upstream::fetch::{FetchError, Fetched, Fetcher, Tag, Way};
+use crate::upstream::follow::{backoff, fresh};
 use crate::upstream::source::{Remote, pin};
 use crate::verify::TenantSought;
 use std::sync::Arc;
@@ -20,13 +19,21 @@ pub(super) struct Done {
     sought: TenantSought,
     remote: Remote,
     fetched: Result<Fetched, FetchError>,
-    client: Option<HttpClient>,
+    way: Way,
     tag: Option<Tag>,
     was_loaded: bool,
+    began: Duration,
 }
 
 impl Loader {
-    pub(super) fn fetch(&mut self, iss: &Arc<str>, feed: &Arc<TenantFeed>, now: Duration) {
+    /// Begins to fetch a tenant's keys; `is_sought` if for the sake of one that the tenant lacks.
+    pub(super) fn fetch(
+        &mut self,
+        iss: &Arc<str>,
+        feed: &Arc<TenantFeed>,
+        now: Duration,
+        is_sought: bool,
+    ) {
         let sought = self.publisher.records().seek_tenant_of(iss);
         let remote = sought
             .as_ref()
@@ -34,7 +41,7 @@ impl Loader {
         let (Some(sought), Some(remote)) = (sought, remote) else {
             return self.forget(iss);
         };
-        let client = self.shared_of(feed, now).client.clone();
+        let way = self.shared_of(feed, now).way.clone();
         let known = self
             .known
             .entry(Arc::clone(iss))
@@ -45,20 +52,25 @@ impl Loader {
         self.loads += usize::from(!was_loaded);
         // Whoever is not loaded has no use for hearing that nothing has changed.
         let tag = known.tag.take().filter(|_| was_loaded);
-        let mut fetcher = Fetcher::resumed(remote.clone(), client, tag);
+        let mut fetcher = Fetcher::resumed(remote.clone(), way, tag);
+        self.asked.searches.begin(iss, is_sought, now);
+        let publisher = Arc::clone(&self.publisher);
         let (iss, feed) = (Arc::clone(iss), Arc::clone(feed));
         self.fetches.spawn(async move {
-            let fetched = fetcher.fetch().await;
-            let (client, tag) = fetcher.into_parts();
+            let turn = publisher.take_fetch().await;
+            let fetched = fetcher.fetch(is_sought).await;
+            drop(turn);
+            let (way, tag) = fetcher.into_parts();
             Done {
                 iss,
                 feed,
                 sought,
                 remote,
                 fetched,
-                client,
+                way,
                 tag,
                 was_loaded,
+                began: now,
             }
         });
     }
@@ -72,7 +84,7 @@ impl Loader {
         };
         self.loads = self.loads.saturating_sub(usize::from(!done.was_loaded));
         let now = clock::since_boot();
-        let current = self.feeds.load().get(&done.feed.issuer).cloned();
+        let current = self.asked.feeds.load().get(&done.feed.issuer).cloned();
         let is_same = |feed: &Arc<TenantFeed>| {
             feed.keys == done.feed.keys && feed.schemes == done.feed.schemes
         };
@@ -80,29 +92,41 @@ impl Loader {
             // The configuration has moved on; should the tenant still be wanted, it is asked for again.
             return self.unload(&done.iss, &done.feed, "untrusted");
         }
-        self.shared_of(&done.feed, now).client = done.client.clone();
+        self.shared_of(&done.feed, now).way = done.way.clone();
+        let mut is_changed = false;
         let (outcome, fresh_for) = match &done.fetched {
-            Ok(Fetched::NotModified(fresh_for)) => ("not_modified", Some(*fresh_for)),
-            Ok(Fetched::Set(jwks, fresh_for)) => {
-                match pin(&done.sought.owner, jwks, &done.feed.schemes) {
-                    Ok((keys, _)) => {
-                        if !self.publish(&done, keys) {
-                            // It has another name now, or is not ours any more.
-                            return self.unload(&done.iss, &done.feed, "untrusted");
-                        }
+            Ok(Fetched {
+                set: None,
+                fresh_for,
+                ..
+            }) => ("not_modified", Some(*fresh_for)),
+            Ok(Fetched {
+                set: Some((jwks, _)),
+                fresh_for,
+                ..
+            }) => match pin(&done.sought.owner, jwks, &done.feed.schemes) {
+                Ok((keys, _)) => match self.publish(&done, keys) {
+                    Some(changed) => {
+                        is_changed = changed;
                         ("ok", Some(*fresh_for))
                     }
-                    Err(_) => ("empty", None),
-                }
-            }
+                    // It has another name now, or is not ours any more.
+                    None => return self.unload(&done.iss, &done.feed, "untrusted"),
+                },
+                Err(_) => ("empty", None),
+            },
             Err(error) => (error.outcome(), None),
         };
         self.publisher
             .count_tenant_fetch(&done.feed.issuer, outcome);
         match fresh_for {
             Some(fresh_for) => {
-                self.rest.forget(&done.iss);
+                self.asked.rest().forget(&done.iss);
+                // Before anybody is called back: what the look has shown is known to those who come.
+                let searches = &self.asked.searches;
+                searches.succeed(&done.iss, &done.remote, done.began, now);
                 self.schedule(&done, now + fresh(fresh_for, &done.remote), Some(now), 0);
+                self.call_back(&done.feed, &done.iss, done.began, is_changed);
             }
             None => self.failed(&done, now),
         }
@@ -114,27 +138,28 @@ impl Loader {
             let failures = known.map_or(0, |known| known.failures).saturating_add(1);
             let fetched_at = known.and_then(|known| known.fetched_at);
             let wait = backoff(failures, &done.remote);
+            self.asked.searches.fail(&done.iss, wait, now);
             return self.schedule(done, now + wait, fetched_at, failures);
         }
         self.forget(&done.iss);
         let says_no = matches!(&done.fetched, Err(FetchError::Status(status))
             if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429));
         if says_no {
-            self.rest.absent(&done.iss, now);
+            self.asked.rest().absent(&done.iss, now);
             self.publisher.count_tenant(&done.feed.issuer, "absent");
             self.change(|records| Some(records.with_absent(&done.iss, true)));
         } else {
-            let wait = backoff(
-                self.rest.failures(&done.iss).saturating_add(1),
-                &done.remote,
-            );
-            self.rest.failed(&done.iss, wait.min(ABSENT_FOR), now);
+            let failures = self.asked.rest().failures(&done.iss).saturating_add(1);
+            let wait = backoff(failures, &done.remote).min(ABSENT_FOR);
+            self.asked.rest().failed(&done.iss, wait, now);
         }
+        // They are told that it does not exist, or when asking again will help.
+        self.call_back(&done.feed, &done.iss, done.began, true);
     }
 
-    /// Publishes a tenant's keys, unless they are those it has: a new generation would cost its cached verdicts. False
-    /// where they were fetched for somebody whom the records do not know so.
-    fn publish(&self, done: &Done, keys: KeySet) -> bool {
+    /// Publishes a tenant's keys, unless they are those it has: a new generation would cost its cached verdicts. Whether
+    /// they are others; `None` where they were fetched for somebody whom the records do not know so.
+    fn publish(&self, done: &Done, keys: KeySet) -> Option<bool> {
         let turn = self.publisher.take_turn();
         let records = turn.records();
         let owner = &done.sought.owner;
@@ -142,20 +167,18 @@ impl Loader {
         if !current.is_some_and(|current| {
             current.owner.issuer == owner.issuer && current.owner.tenant == owner.tenant
         }) {
-            return false;
+            return None;
         }
         let known = records.keys_of_tenant(&done.iss);
         if known.is_some_and(|known| known.is_same(&keys)) {
-            return true;
+            return Some(false);
         }
-        let Some(next) = records.with_tenant(&done.iss, Some(Arc::new(keys))) else {
-            return false;
-        };
+        let next = records.with_tenant(&done.iss, Some(Arc::new(keys)))?;
         turn.replace(next);
         if !done.was_loaded {
             self.publisher.count_tenant(&done.feed.issuer, "loaded");
         }
-        true
+        Some(true)
     }
 
     fn schedule(
@@ -169,9 +192,12 @@ impl Loader {
             known.is_fetching = false;
             known.fetched_at = fetched_at;
             known.failures = failures;
-            known.due = due;
+            known.refresh_at = due;
             known.tag.clone_from(&done.tag);
-            self.due.insert((due, Arc::clone(&done.iss)));
+            // Somebody may have missed a key since the fetch began.
+            let wanted = self.asked.searches.due_at(&done.iss, clock::since_boot());
+            known.due = wanted.map_or(due, |wanted| wanted.min(due));
+            self.due.insert((known.due, Arc::clone(&done.iss)));
         }
     }
 }

@@ -1,7 +1,25 @@
--- Common to all scripts; the script's own text follows. Keys, in this order: state, until, before, log, wake; and hosts,
--- which only daemons need.
-local state, untils, befores, log, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local EVERY = 4294967295
+-- Common to all scripts; the script's own text follows. Keys, in this order: state, held, log, wake; and hosts, which only
+-- daemons need.
+local state, held, log, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+
+-- What is held lies in 65,536 strings, by the first digits of the id: records one after the other. Less than half of what
+-- a sorted set takes, and a hundred times sooner read as a whole.
+local RECORD = 58 -- digits of a record, of which the first are its key
+local KEY = 42
+
+local function shard_of(key)
+    return held .. ':' .. string.sub(key, 11, 14)
+end
+
+-- Where a record begins in a string of them, by its key.
+local function find(records, key)
+    local from = 1
+    while true do
+        local at = string.find(records, key, from, true)
+        if not at or at % RECORD == 1 then return at end
+        from = at + 1
+    end
+end
 
 local info = redis.call('INFO', 'replication')
 local server = string.match(info, 'master_replid:(%x+)')

@@ -19,20 +19,25 @@ local expired = earliest_second(ARGV[3]) - MARGIN_SECONDS
 local first, dropped = sequence + 1, 0
 for i = 5, #ARGV do
     local record = ARGV[i]
-    local key = string.sub(record, 1, 42)
-    local before = tonumber(string.sub(record, 43, 50), 16)
-    local till = tonumber(string.sub(record, 51, 58), 16)
-    local held_till = redis.call('ZSCORE', untils, key)
-    -- Held without a `before`: every token.
-    local held_before = held_till and tonumber(redis.call('HGET', befores, key) or EVERY)
-    if till < expired then
+    local key, before, till = string.sub(record, 1, KEY), string.sub(record, 43, 50), string.sub(record, 51)
+    local shard = shard_of(key)
+    local records = redis.call('GET', shard) or ''
+    local at = find(records, key)
+    -- Digits of one width compare as the numbers do.
+    local had_before, had_till = '', ''
+    if at then
+        had_before, had_till = string.sub(records, at + 42, at + 49), string.sub(records, at + 50, at + 57)
+    end
+    local is_news = had_before < before or had_till < till
+    if tonumber(till, 16) < expired then
         dropped = dropped + 1
-    elseif which ~= 'lacking' or not held_till or tonumber(held_till) < till or held_before < before then
-        redis.call('ZADD', untils, 'GT', till, key)
-        if before == EVERY then
-            redis.call('HDEL', befores, key)
-        elseif not held_before or held_before < before then
-            redis.call('HSET', befores, key, before)
+    elseif which ~= 'lacking' or is_news then
+        if not at then
+            redis.call('APPEND', shard, record)
+        elseif is_news then
+            local greater_before, greater_till = math.max(tonumber(had_before, 16), tonumber(before, 16)),
+                math.max(tonumber(had_till, 16), tonumber(till, 16))
+            redis.call('SETRANGE', shard, at - 1 + KEY, string.format('%08x%08x', greater_before, greater_till))
         end
         append('record', record, keep)
     end

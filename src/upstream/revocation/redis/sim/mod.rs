@@ -224,11 +224,13 @@ fn one_log_that_forgets() {
     all_seeds_hold(SCENARIOS[0]);
 }
 
+/// Checks F-20, F-21, F-22.
 #[test]
 fn a_primary_and_its_replica() {
     all_seeds_hold(SCENARIOS[1]);
 }
 
+/// Checks F-29.
 #[test]
 fn three_logs_of_which_any_may_fail() {
     all_seeds_hold(SCENARIOS[2]);

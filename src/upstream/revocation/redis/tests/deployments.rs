@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
+/// Checks F-28.
 #[tokio::test]
 async fn loading_its_file() {
     let slowly = [
@@ -42,6 +43,7 @@ async fn loading_its_file() {
     .await;
 }
 
+/// Checks F-27.
 #[tokio::test]
 async fn its_disk_is_full() {
     let Some(disk) = SmallDisk::mount() else {
@@ -190,6 +192,7 @@ async fn sentinels_name_another_primary() {
     all_have(&options, &[&busy, &other], &accepted).await;
 }
 
+/// Checks F-25.
 /// Whatever it is that listens there, it says much and never comes to an end.
 #[tokio::test]
 async fn endless_bytes_are_not_kept() {
@@ -228,6 +231,7 @@ async fn endless_bytes_are_not_kept() {
     }
 }
 
+/// Checks F-41.
 /// Each in turn may be wrong, and neither forgets nor drops anything for it.
 #[tokio::test]
 async fn clocks_a_day_off_lose_nothing() {
@@ -253,8 +257,7 @@ async fn clocks_a_day_off_lose_nothing() {
             assert!(outcome.is_some_and(|outcome| outcome.is_accepted));
             taker.until_it_has(&order).await;
         }
-        let held = server.cli(&["ZCARD", "rev:{jotd}:until"]);
-        assert_eq!(held.trim(), number.to_string(), "with a clock at {clock}");
+        assert_eq!(server.held(), number as usize, "with a clock at {clock}");
     }
     let cold = Host::start(&options);
     cold.until_live().await;

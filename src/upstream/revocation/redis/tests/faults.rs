@@ -3,7 +3,7 @@
 
 use super::super::{Durability, LogOptions, LogState, Options};
 use super::host::{Host, Memory, record};
-use super::server::{RedisServer, cli, free_port};
+use super::server::{RedisServer, free_port};
 use crate::revocation::Record;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -127,6 +127,7 @@ pub(super) async fn with_one_log(
     all_have(&options, &[&busy, &other], &accepted).await;
 }
 
+/// Checks F-16, F-17.
 #[tokio::test]
 async fn killed_and_restarted_empty() {
     with_one_log(&[], async |server, _| {
@@ -137,6 +138,7 @@ async fn killed_and_restarted_empty() {
     .await;
 }
 
+/// Checks F-16.
 #[tokio::test]
 async fn killed_and_restarted_with_its_file() {
     with_one_log(
@@ -149,6 +151,7 @@ async fn killed_and_restarted_with_its_file() {
     .await;
 }
 
+/// Checks F-18.
 #[tokio::test]
 async fn flushed() {
     with_one_log(&[], async |server, other| {
@@ -171,6 +174,7 @@ async fn stream_and_state_deleted() {
     .await;
 }
 
+/// Checks F-24.
 #[tokio::test]
 async fn stopped_for_longer_than_the_lease() {
     with_one_log(&[], async |server, other| {
@@ -183,6 +187,20 @@ async fn stopped_for_longer_than_the_lease() {
     .await;
 }
 
+/// Checks F-24. Every answer takes a fifth of a second: slow is not gone.
+#[tokio::test]
+async fn every_answer_is_slow() {
+    with_one_log(&[], async |server, other| {
+        for _ in 0..15 {
+            server.cli(&["CLIENT", "PAUSE", "200", "ALL"]);
+        }
+        let view = other.view();
+        assert!(view.logs[0].histories_lost == 0, "{view:?}");
+    })
+    .await;
+}
+
+/// Checks F-27.
 #[tokio::test]
 async fn out_of_memory() {
     with_one_log(&[], async |server, other| {
@@ -197,6 +215,7 @@ async fn out_of_memory() {
     .await;
 }
 
+/// Checks F-28.
 #[tokio::test]
 async fn demoted_and_promoted_again() {
     with_one_log(&[], async |server, other| {
@@ -210,6 +229,7 @@ async fn demoted_and_promoted_again() {
     .await;
 }
 
+/// Checks F-26.
 #[tokio::test]
 async fn rights_revoked_and_given_back() {
     let server = RedisServer::start(&[]);
@@ -242,6 +262,7 @@ async fn rights_revoked_and_given_back() {
     );
 }
 
+/// Checks F-23.
 #[tokio::test]
 async fn trimmed_past_the_cursor() {
     let server = RedisServer::start(&[]);
@@ -284,6 +305,7 @@ async fn resumed_where_it_was_left() {
     assert!(back.known.has(&last));
 }
 
+/// Checks F-25.
 /// Somebody else listens there, and says whatever.
 #[tokio::test]
 async fn garbage() {
@@ -318,6 +340,7 @@ async fn garbage() {
     }
 }
 
+/// Checks F-18, F-29.
 #[tokio::test]
 async fn one_of_three_lost_for_good_and_another_emptied() {
     let mut servers = [
@@ -357,14 +380,11 @@ async fn one_of_three_lost_for_good_and_another_emptied() {
     })
     .await;
     for server in &servers[1..] {
-        let held = cli(&server.socket(), &["ZCARD", "rev:{jotd}:until"]);
-        assert!(
-            held.trim().parse::<usize>().expect("a number") >= accepted.len(),
-            "{held}"
-        );
+        assert!(server.held() >= accepted.len(), "{}", server.held());
     }
 }
 
+/// Checks F-20.
 #[tokio::test]
 async fn failover_to_a_replica() {
     let folder = tempfile::tempdir().expect("a folder");

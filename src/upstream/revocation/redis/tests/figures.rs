@@ -53,7 +53,7 @@ async fn order_to_applied_beside_bare_redis() {
         let (outcome, took) = tokio::join!(order_given, known);
         assert!(outcome.is_some_and(|outcome| outcome.is_accepted));
         ours.push(took);
-        bare.push(bare_round(&mut writer, reader.clone()).await);
+        bare.push(bare_round(&mut writer, reader.clone(), number).await);
     }
     let (p50, p99) = (percentile(&mut ours, 50), percentile(&mut ours, 99));
     let (bare_p50, bare_p99) = (percentile(&mut bare, 50), percentile(&mut bare, 99));
@@ -68,6 +68,7 @@ async fn order_to_applied_beside_bare_redis() {
 async fn bare_round(
     writer: &mut MultiplexedConnection,
     mut reader: MultiplexedConnection,
+    number: u32,
 ) -> Duration {
     let blocked = tokio::spawn(async move {
         let mut read = redis::cmd("XREAD");
@@ -75,7 +76,8 @@ async fn bare_round(
             .arg(1_000)
             .arg("STREAMS")
             .arg("bare")
-            .arg("$");
+            // One that is written before this is asked is not missed.
+            .arg(format!("{number}-0"));
         let entries: redis::Value = read.query_async(&mut reader).await.expect("an answer");
         assert_ne!(entries, redis::Value::Nil);
         since_boot()
@@ -84,7 +86,7 @@ async fn bare_round(
     let given_at = since_boot();
     let mut add = redis::cmd("XADD");
     add.arg("bare")
-        .arg("*")
+        .arg(format!("{}-0", number + 1))
         .arg("record")
         .arg(record(1).to_hex());
     let _: redis::Value = add.query_async(writer).await.expect("an answer");

@@ -118,6 +118,7 @@ fn rounds(few: u32, many: u32) -> u32 {
     if super::is_thorough() { many } else { few }
 }
 
+/// Checks F-20.
 #[tokio::test]
 async fn the_link_is_cut_and_then_the_primary_killed() {
     let Some(network) = Network::new(false) else {
@@ -148,17 +149,10 @@ async fn the_link_is_cut_and_then_the_primary_killed() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         network.plug(false);
         tokio::time::sleep(Duration::from_millis(1_000)).await;
-        let held = |server: &RedisServer| -> u64 {
-            server
-                .cli(&["ZCARD", "rev:{jotd}:until"])
-                .trim()
-                .parse()
-                .expect("a number")
-        };
-        let held_before = held(&servers[old]);
+        let held_before = servers[old].held();
         servers[old].kill();
         servers[new].cli(&["REPLICAOF", "NO", "ONE"]);
-        would_be_lost += held_before - held(&servers[new]).min(held_before);
+        would_be_lost += held_before - servers[new].held().min(held_before);
         std::fs::remove_file(&link).expect("a link");
         std::os::unix::fs::symlink(servers[new].socket(), &link).expect("a link");
         network.plug(true);
@@ -178,6 +172,7 @@ async fn the_link_is_cut_and_then_the_primary_killed() {
     );
 }
 
+/// Checks F-22.
 #[tokio::test]
 async fn a_primary_that_is_cut_off_is_not_believed() {
     let Some(network) = Network::new(false) else {
@@ -200,6 +195,7 @@ async fn a_primary_that_is_cut_off_is_not_believed() {
     host.order_until_accepted(2).await;
 }
 
+/// Checks F-22.
 /// Two primaries at once, each with hosts that reach only that one.
 #[tokio::test]
 async fn an_old_primary_goes_on_answering_beside_a_promoted_one() {
@@ -272,6 +268,7 @@ async fn an_old_primary_goes_on_answering_beside_a_promoted_one() {
     all_have(&options("near"), &[&near, &away], &accepted).await;
 }
 
+/// Checks F-19.
 #[tokio::test]
 async fn a_partition_of_any_length_is_survived() {
     let Some(network) = Network::new(true) else {

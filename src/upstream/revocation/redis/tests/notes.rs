@@ -78,12 +78,23 @@ async fn who_waits_for_everybody_says_so() {
 async fn a_sweep_goes_on_until_all_is_swept() {
     let mut bench = Bench::new().await;
     bench.open(1).await;
-    // Enough for two sweeps, put there by hand: nothing that has expired is ever written.
-    let fill =
-        "for i = 1, 1500 do redis.call('ZADD', KEYS[1], 1000000000, string.format('%042x', i)) end";
-    bench.redis.cli(&["EVAL", fill, "1", "rev:{jotd}:until"]);
-    let pruned = |is_all| Ok(Reply::Pruned { is_all });
-    assert_eq!(bench.ask(Ask::Prune).await, pruned(false));
-    assert_eq!(bench.ask(Ask::Prune).await, pruned(true));
-    assert_eq!(bench.redis.cli(&["ZCARD", "rev:{jotd}:until"]).trim(), "0");
+    bench.write(1, vec![record(7)]).await.expect("written");
+    // In every string one, put there by hand: nothing that has expired is ever written.
+    let fill = "for i = 0, 65535 do local shard = string.format('%04x', i) redis.call('APPEND', KEYS[1] .. ':' .. \
+                shard, '0000000002' .. shard .. string.rep('0', 28) .. 'ffffffff3b9aca00') end";
+    bench.redis.cli(&["EVAL", fill, "1", "rev:{jotd}:held"]);
+    assert_eq!(bench.redis.held(), 65_537);
+    let mut rests = 0;
+    while bench.redis.held() > 1 {
+        loop {
+            match bench.ask(Ask::Prune).await {
+                Ok(Reply::Pruned { is_all: false }) => {}
+                Ok(Reply::Pruned { is_all: true }) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        rests += 1;
+    }
+    assert_eq!(rests, 16, "a sixteenth at a time");
+    assert_eq!(bench.held().await, [record(7)]);
 }

@@ -84,6 +84,14 @@ impl RedisServer {
         cli(&self.socket(), arguments)
     }
 
+    /// How many records it holds.
+    pub(in crate::upstream::revocation) fn held(&self) -> usize {
+        let count = "local digits = 0 for shard = 0, 65535 do digits = digits + \
+                     redis.call('STRLEN', string.format('%s:%04x', KEYS[1], shard)) end return digits / 58";
+        let held = self.cli(&["EVAL", count, "1", "rev:{jotd}:held"]);
+        held.trim().parse().expect("a number")
+    }
+
     pub(in crate::upstream::revocation) fn wait_until_ready(&self) {
         for _ in 0..1_500 {
             if self.socket().exists() && cli(&self.socket(), &["PING"]).contains("PONG") {

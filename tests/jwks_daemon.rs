@@ -1,0 +1,158 @@
+//! A daemon whose issuer's keys are fetched: started, asked, restarted while the issuer is down, and looked at from the
+//! command line.
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
+
+mod daemon_support;
+mod jwks_server;
+
+use daemon_support::{World, eventually, token, verdict};
+use jotd::daemon::{Daemon, Ended};
+use jotd::issuer::SigningKey;
+use jwks_server::{Answer, Server, jwks, signing_key};
+use serde_json::Value;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+/// An issuer that publishes what the test says, or does not answer.
+struct Issuer {
+    server: Server,
+    set: Arc<Mutex<Option<String>>>,
+}
+
+impl Issuer {
+    fn of(keys: &[&SigningKey]) -> Self {
+        let set = Arc::new(Mutex::new(Some(jwks(keys))));
+        let published = set.clone();
+        let server = Server::start(move |_| {
+            let set = published.lock().expect("no panic").clone();
+            set.map_or(Answer::Hangup, Answer::ok)
+        });
+        Self { server, set }
+    }
+
+    fn publish(&self, keys: Option<&[&SigningKey]>) {
+        *self.set.lock().expect("no panic") = keys.map(jwks);
+    }
+
+    /// A world that trusts it.
+    fn world(&self) -> World {
+        let world = World::new();
+        let source = format!(
+            "jwks_uri = \"{}\"\nca_file = \"{}\"\nallow_private_address = true\nkey_wait_ms = 5000",
+            self.server.uri("/jwks.json"),
+            self.server.ca_file().display()
+        );
+        let keys = "\n[keys]\nstate_dir = \"keys\"\n";
+        let issuer = daemon_support::issuer(&source);
+        world.write_config(&format!("{}{keys}{issuer}", world.listen()));
+        world
+    }
+}
+
+fn http(daemon: &Daemon) -> std::net::SocketAddr {
+    daemon.addresses().http.expect("configured")
+}
+
+/// `jotd keys …` against a daemon: exit code, and what it printed.
+fn keys(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, String) {
+    let admin = daemon.addresses().admin.expect("configured").to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_jotd"))
+        .arg("keys")
+        .args(arguments)
+        .args(["--admin", &admin])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    (output.status.code(), text)
+}
+
+fn report(daemon: &Daemon) -> Value {
+    let (_, text) = keys(daemon, &["doctor", "--json"]);
+    serde_json::from_str(&text).expect("one object")
+}
+
+#[test]
+fn a_host_starts_while_its_issuer_is_down() {
+    let key = signing_key("k1");
+    let issuer = Issuer::of(&[&key]);
+    let world = issuer.world();
+    let daemon = world.start();
+    assert_eq!(verdict(http(&daemon), &token(&key))["valid"], true);
+    eventually("the set is kept", || {
+        let files = std::fs::read_dir(world.path("keys"));
+        let mut files = files.into_iter().flatten().flatten();
+        files.any(|file| file.path().extension().is_some_and(|end| end == "jwks"))
+    });
+    assert_eq!(daemon.stop(), Ended::Drained);
+    issuer.publish(None);
+    let daemon = world.start();
+    assert_eq!(verdict(http(&daemon), &token(&key))["valid"], true);
+    eventually("the doctor says so", || {
+        keys(&daemon, &["doctor"])
+            .1
+            .contains("warning: the last fetch brought nothing")
+    });
+    assert_eq!(keys(&daemon, &["doctor"]).0, Some(1));
+    assert_eq!(keys(&daemon, &["refresh"]).0, Some(1));
+    assert_eq!(daemon.stop(), Ended::Drained);
+}
+
+#[test]
+fn a_rotation_as_an_operator_sees_it() {
+    let (old, new) = (signing_key("k1"), signing_key("k2"));
+    let issuer = Issuer::of(&[&old]);
+    let world = issuer.world();
+    let daemon = world.start();
+    assert_eq!(verdict(http(&daemon), &token(&old))["valid"], true);
+    assert_eq!(keys(&daemon, &["doctor"]).0, Some(0), "all is well");
+
+    issuer.publish(Some(&[&old, &new]));
+    let (code, text) = keys(&daemon, &["refresh", "--issuer", "acme"]);
+    assert_eq!((code, &*text), (Some(0), "acme: ok\n"));
+    let (code, text) = keys(&daemon, &["list"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("k1") && text.contains("k2"), "{text}");
+    let before = report(&daemon);
+    let is_used = |kid: &str| {
+        let keys = before["keys"].as_array().expect("a list").iter();
+        let mut keys = keys.filter(|key| key["kid"] == kid);
+        keys.next().expect("it is listed")["is_used"].clone()
+    };
+    assert_eq!((is_used("k1"), is_used("k2")), (true.into(), false.into()));
+    assert_eq!(verdict(http(&daemon), &token(&new))["valid"], true);
+    let (code, text) = keys(&daemon, &["doctor"]);
+    assert_eq!(code, Some(0), "notes only: {text}");
+    assert!(text.contains("note: key k1: safe to retire in"), "{text}");
+
+    // Withdrawn too early.
+    issuer.publish(Some(&[&new]));
+    assert_eq!(keys(&daemon, &["refresh"]).0, Some(0));
+    let refused = verdict(http(&daemon), &token(&old));
+    assert_eq!(refused["reason"], "unknown_kid");
+    let (code, text) = keys(&daemon, &["doctor"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("alarm: key k1: withdrawn"), "{text}");
+
+    let (code, _) = keys(&daemon, &["refresh", "--issuer", "nobody"]);
+    assert_eq!(code, Some(1), "there is none");
+    assert_eq!(keys(&daemon, &["list", "--issuer", "nobody"]).0, Some(2));
+    assert_eq!(daemon.stop(), Ended::Drained);
+}
+
+#[test]
+fn what_is_known_of_keys_outlives_a_reload() {
+    let key = signing_key("k1");
+    let issuer = Issuer::of(&[&key]);
+    let world = issuer.world();
+    let daemon = world.start();
+    assert_eq!(verdict(http(&daemon), &token(&key))["valid"], true);
+    issuer.publish(None);
+    // The issuer is down, and is to be fetched on other terms.
+    let config = std::fs::read_to_string(world.config_path()).expect("readable");
+    world.write_config(&config.replace("key_wait_ms = 5000", "key_wait_ms = 4000"));
+    daemon.reload().expect("a good configuration");
+    assert_eq!(verdict(http(&daemon), &token(&key))["valid"], true);
+    let report = report(&daemon);
+    assert_eq!(report["keys"][0]["is_used"], true, "{report}");
+    assert_eq!(daemon.stop(), Ended::Drained);
+}
