@@ -148,6 +148,7 @@ impl Standing<'_> {
                 paths.collect::<Vec<String>>().join(", ")
             }
             Some(Source::Inline(_)) => "configuration".to_owned(),
+            Some(Source::Given(given)) => given.names().collect::<Vec<&str>>().join(", "),
             None => String::new(),
         };
         json!({
