@@ -127,6 +127,10 @@ impl Feed {
         jwks: &JwkSet,
         publisher: &Publisher,
     ) -> Result<KeySet, NoUsableKey> {
+        if self.means_to_be_empty(jwks) {
+            publisher.note_unusable(&self.owner.issuer, Vec::new());
+            return Ok(KeySet::empty());
+        }
         let pinned = pin(&self.owner, jwks, &self.schemes);
         let skipped = match &pinned {
             Ok((_, skipped)) | Err(NoUsableKey(skipped)) => skipped.clone(),
@@ -135,10 +139,15 @@ impl Feed {
         pinned.map(|(keys, _)| keys)
     }
 
+    /// Whether there are no keys by the word of whoever has them, and not by accident.
+    fn means_to_be_empty(&self, jwks: &JwkSet) -> bool {
+        jwks.keys.is_empty() && jwks.skipped.is_empty() && self.source.may_be_empty()
+    }
+
     /// Pins what can be used, and says what cannot.
     fn pin(&self, jwks: &JwkSet) -> Result<KeySet, NoUsableKey> {
         const SHOWN_MAX: usize = 8;
-        if jwks.keys.is_empty() && jwks.skipped.is_empty() && self.source.may_be_empty() {
+        if self.means_to_be_empty(jwks) {
             return Ok(KeySet::empty());
         }
         let (keys, skipped) = pin(&self.owner, jwks, &self.schemes)?;

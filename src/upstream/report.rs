@@ -153,6 +153,7 @@ impl Standing<'_> {
                 format!("environment: {}", names.join(", "))
             }
             Some(Source::Inline(_)) => "configuration".to_owned(),
+            Some(Source::Given(given)) => given.names().collect::<Vec<&str>>().join(", "),
             None => String::new(),
         };
         json!({
