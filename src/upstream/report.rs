@@ -148,10 +148,6 @@ impl Standing<'_> {
                 paths.collect::<Vec<String>>().join(", ")
             }
             Some(Source::Tenants(keys)) => keys.endpoint.address(),
-            Some(Source::Given(given)) => {
-                let names: Vec<&str> = given.names().collect();
-                format!("environment: {}", names.join(", "))
-            }
             Some(Source::Inline(_)) => "configuration".to_owned(),
             Some(Source::Given(given)) => given.names().collect::<Vec<&str>>().join(", "),
             None => String::new(),
