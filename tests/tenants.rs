@@ -60,6 +60,10 @@ fn model() -> Issuer {
 
 impl World {
     fn new(server: &Server, terms: TenantTerms) -> Self {
+        Self::with(server, terms, |_| {})
+    }
+
+    fn with(server: &Server, terms: TenantTerms, change: impl FnOnce(&mut Remote)) -> Self {
         let endpoint = TenantEndpoint::Jwks(
             server
                 .uri("/x/keys")
@@ -67,20 +71,19 @@ impl World {
                 .replace("/x/", "/{tenant}/")
                 .into(),
         );
+        let mut remote = Remote {
+            // As quick as a test wants it.
+            refresh: Duration::from_millis(200),
+            refetch_min: Duration::from_millis(10),
+            ca_file: Some(server.ca_file().to_owned()),
+            allow_private_address: true,
+            ..Remote::new(endpoint.example().expect("a URL"))
+        };
+        change(&mut remote);
         let feed = TenantFeed {
             issuer: "entra".into(),
             schemes: vec![Scheme::EcdsaP256Sha256],
-            keys: Some(TenantKeys {
-                remote: Remote {
-                    // As quick as a test wants it.
-                    refresh: Duration::from_millis(200),
-                    refetch_min: Duration::from_millis(10),
-                    ca_file: Some(server.ca_file().to_owned()),
-                    allow_private_address: true,
-                    ..Remote::new(endpoint.example().expect("a URL"))
-                },
-                endpoint,
-            }),
+            keys: Some(TenantKeys { endpoint, remote }),
             terms,
         };
         let records = Arc::new(Records::new(vec![model()], Vec::new()).expect("one template"));
@@ -239,6 +242,68 @@ fn a_tenant_is_loaded_as_its_first_token_comes_and_one_that_does_not_exist_is_un
     ] {
         assert!(text.contains(line), "{text}");
     }
+}
+
+/// Nobody has to ask twice: a token waits for its tenant, and for a key that its tenant has published since.
+#[test]
+fn a_token_waits_for_its_tenant_and_for_its_tenant_s_new_key() {
+    let (first, second) = (signing_key("k1"), signing_key("k2"));
+    let (old, new) = (token("a", &first), token("a", &second));
+    let nobody_s = token("a", &signing_key("k3"));
+    let (ghost, slow) = (token("ghost", &first), token("slow", &first));
+    let is_rotated = Arc::new(AtomicUsize::new(0));
+    let phase = Arc::clone(&is_rotated);
+    let server =
+        Server::start(
+            move |asked| match (tenant_of(asked), phase.load(Ordering::Relaxed)) {
+                ("a", 0) => Answer::ok(jwks(&[&first])),
+                ("a", _) => Answer::ok(jwks(&[&first, &second])),
+                ("slow", _) => Answer::new("503 Service Unavailable", ""),
+                _ => Answer::new("404 Not Found", "no such tenant"),
+            },
+        );
+    let world = World::with(&server, terms(100, 100), |remote| {
+        remote.refresh = Duration::from_secs(3_600);
+        remote.key_wait = Duration::from_secs(30);
+    });
+    assert!(matches!(world.verdict(&old), Verdict::Valid(_)));
+    assert_eq!(world.verdict(&ghost).reason(), Some(Reason::UnknownIssuer));
+    is_rotated.store(1, Ordering::Relaxed);
+    assert!(matches!(world.verdict(&new), Verdict::Valid(_)));
+    assert_eq!(world.verdict(&nobody_s).reason(), Some(Reason::UnknownKid));
+    // Its issuer is in trouble, which is said at once to whoever comes before it is asked again.
+    for _ in 0..2 {
+        let Verdict::Unavailable(unavailable) = world.verdict(&slow) else {
+            panic!("nothing is known of it");
+        };
+        assert_eq!(unavailable.cause, Cause::KeysRefreshing);
+        assert!(unavailable.retry_after_ms <= 1_000, "{unavailable:?}");
+    }
+    assert_eq!(world.engine.parked(), 0);
+}
+
+#[test]
+fn a_tenant_s_keys_are_trusted_no_longer_than_they_may() {
+    let key = signing_key("k1");
+    let good = token("a", &key);
+    let is_down = Arc::new(AtomicUsize::new(0));
+    let state = Arc::clone(&is_down);
+    let server = Server::start(move |_| match state.load(Ordering::Relaxed) {
+        0 => Answer::ok(jwks(&[&key])),
+        _ => Answer::new("503 Service Unavailable", ""),
+    });
+    let world = World::with(&server, terms(100, 100), |remote| {
+        remote.keys_max_age = Duration::from_secs(2);
+    });
+    world.until_valid(&good);
+    is_down.store(1, Ordering::Relaxed);
+    assert!(matches!(world.verdict(&good), Verdict::Valid(_)));
+    eventually("they are trusted no longer", || {
+        matches!(world.verdict(&good), Verdict::Unavailable(_))
+    });
+    assert_eq!(world.loaded(), 0);
+    is_down.store(0, Ordering::Relaxed);
+    world.until_valid(&good);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::limits::TOKEN_BYTES_DEFAULT;
 use crate::policy::{Accepted, Policy};
 use crate::revocation::{self, IdKey, Register, Staleness, Standing};
 use crate::verdict::{Cause, Reason};
-use crate::verify::{Issuer, IssuerKeys, IssuerMatch, Question, Revocation};
+use crate::verify::{IssTemplate, Issuer, IssuerKeys, IssuerMatch, Question, Revocation};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::mpsc;

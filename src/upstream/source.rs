@@ -20,10 +20,6 @@ use zeroize::Zeroizing;
 
 /// Where an issuer's keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each issuer, and most issuers are remote"
-)]
 pub enum Source {
     /// Fetched from the issuer, again and again.
     Remote(Remote),

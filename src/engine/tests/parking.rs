@@ -198,3 +198,121 @@ fn an_engine_that_nobody_holds_any_more_answers_those_who_wait() {
         assert_eq!(cause(&verdicts[0]), Some(Cause::KeysRefreshing));
     }
 }
+
+const TENANT: &str = "https://login.example/a";
+
+fn tenant_token(key: &SigningKey, iss: &str) -> Bytes {
+    let claims = Claims {
+        issuer: Some(iss.to_owned()),
+        audiences: vec!["payments".to_owned()],
+        ..Claims::default()
+    };
+    Bytes::from(key.mint(&claims, NOW).expect("claims of our own making"))
+}
+
+/// An engine with a template, whose tenants can be asked for.
+fn with_template(
+    sought: impl Fn(&MissingTenant<'_>) -> Sought + Send + Sync + 'static,
+) -> (Engine, Arc<Metrics>) {
+    let template = IssTemplate::parse("https://login.example/{tenant}").expect("a template");
+    let issuer = Issuer {
+        name: "entra".into(),
+        tenant: "entra/{tenant}".into(),
+        iss: IssuerMatch::Template(Arc::new(template)),
+        keys: IssuerKeys::Awaited,
+        ..records().issuer(0).expect("acme").clone()
+    };
+    let (engine, metrics) = engine(2);
+    let records = Records::new(vec![issuer], Vec::new()).expect("one template");
+    engine.set_records(Arc::new(records));
+    assert!(engine.on_missing_tenant(sought));
+    (engine, metrics)
+}
+
+fn load(engine: &Engine) {
+    let records = engine.records().with_tenant(TENANT, Some(key_set()));
+    engine.set_records(Arc::new(records.expect("the template brings it")));
+}
+
+#[test]
+fn a_tenant_s_token_waits_for_its_tenant_and_for_no_other() {
+    let (engine, _) = with_template(|tenant| {
+        assert_eq!((&**tenant.template, tenant.is_loaded), ("entra", false));
+        Sought::Soon {
+            until: tenant.asked_at + 10 * PATIENCE,
+            retry_at: tenant.asked_at + PATIENCE,
+        }
+    });
+    let other = "https://login.example/b";
+    let mine = begin(&engine, "a", vec![tenant_token(&hs256(), TENANT)]);
+    let others = begin(&engine, "a", vec![tenant_token(&hs256(), other)]);
+    until("they wait", || engine.parked() == 2);
+    load(&engine);
+    engine.tenant_looked_at("entra", TENANT, clock::since_boot(), true);
+    let verdicts = mine.recv_timeout(PATIENCE).expect("an answer in time");
+    assert!(verdicts[0].is_valid(), "{verdicts:?}");
+    assert_eq!(engine.parked(), 1);
+    // The other one does not exist.
+    let absent = engine.records().with_absent(other, true);
+    engine.set_records(Arc::new(absent));
+    engine.tenant_looked_at("entra", other, clock::since_boot(), true);
+    let verdicts = others.recv_timeout(PATIENCE).expect("an answer in time");
+    assert_eq!(verdicts[0].reason(), Some(Reason::UnknownIssuer));
+}
+
+#[test]
+fn a_key_that_a_loaded_tenant_lacks_is_unknown_on_evidence_only() {
+    let looked = Arc::new(AtomicBool::new(false));
+    let (engine, metrics) = with_template({
+        let looked = Arc::clone(&looked);
+        move |tenant| {
+            assert!(tenant.is_loaded && tenant.kid == Some("k9"));
+            match looked.load(Ordering::Relaxed) {
+                true => Sought::Absent,
+                false => Sought::Soon {
+                    until: tenant.asked_at + 10 * PATIENCE,
+                    retry_at: tenant.asked_at + PATIENCE,
+                },
+            }
+        }
+    });
+    load(&engine);
+    let answer = begin(&engine, "a", vec![tenant_token(&stranger(), TENANT)]);
+    until("it waits", || engine.parked() == 1);
+    looked.store(true, Ordering::Relaxed);
+    engine.tenant_looked_at("entra", TENANT, clock::since_boot(), false);
+    let verdicts = answer.recv_timeout(PATIENCE).expect("an answer in time");
+    assert_eq!(verdicts[0].reason(), Some(Reason::UnknownKid));
+    let counted = "jotd_jwks_unknown_kid_total{issuer=\"entra\"} 1";
+    assert!(metrics.render().contains(counted), "counted once");
+}
+
+/// A flood of made-up tenants of a template takes the template's places, and nobody else's.
+#[test]
+fn made_up_tenants_share_their_template_s_places() {
+    let (engine, _) = with_template(|tenant| Sought::Soon {
+        until: tenant.asked_at + 10 * PATIENCE,
+        retry_at: tenant.asked_at + PATIENCE,
+    });
+    let answers: Vec<_> = (0..2)
+        .map(|peer| {
+            let tokens = (0..PARKED_PART_MAX).map(|number| {
+                let iss = format!("https://login.example/{peer}-{number}");
+                tenant_token(&hs256(), &iss)
+            });
+            begin(&engine, &format!("peer-{peer}"), tokens.collect())
+        })
+        .collect();
+    let queued_none = || {
+        let queues = &engine.0.shared.queues;
+        queues.iter().all(|queue| queue.used_ns() == 0)
+    };
+    until("all are looked at", queued_none);
+    assert_eq!(engine.parked(), PARKED_PART_MAX);
+    assert!(engine.drain(PATIENCE));
+    for answer in answers {
+        let verdicts = answer.recv_timeout(PATIENCE).expect("an answer in time");
+        let refreshing = |verdict: &Verdict| matches!(verdict, Verdict::Unavailable(it) if it.cause == Cause::KeysRefreshing);
+        assert!(verdicts.iter().all(refreshing));
+    }
+}

@@ -122,6 +122,39 @@ fn encrypted_tokens_are_refused_where_nobody_asked_for_them() {
     assert_eq!(refused, Refusal::AlgNotAllowed { alg: "A128GCM" }.into());
 }
 
+/// A template's terms are those of each of its tenants, before and after it is loaded.
+#[test]
+fn tenants_of_a_template_take_encrypted_tokens_on_its_terms() {
+    const ISS: &str = "https://login.example/a";
+    let mut model = issuer(policy());
+    let template = IssTemplate::parse("https://login.example/{tenant}").expect("a template");
+    model.name = "entra".into();
+    model.tenant = "entra/{tenant}".into();
+    model.iss = IssuerMatch::Template(Arc::new(template));
+    let records = Records::new(vec![model], Vec::new()).expect("one template");
+    let loaded = |records: &Records| {
+        let loaded = records.with_tenant(ISS, None);
+        loaded.expect("it shares the template's keys")
+    };
+    let open = records
+        .clone()
+        .decrypting([("entra".into(), terms(&[jwk(KEY)], 0))]);
+    let signed = sign(SECRET, HEADER, &claims(&format!(r#""iss":"{ISS}""#)));
+    let token = encrypt(ENCRYPTED, signed.as_bytes());
+    let answer = ask(&open, &token, PolicyId::DEFAULT);
+    assert_eq!(answer.missing_tenant.as_deref(), Some(ISS));
+    let open = loaded(&open);
+    let Verdict::Valid(trusted) = verdict(&open, &token) else {
+        panic!("{:?}", verdict(&open, &token));
+    };
+    assert_eq!(&*trusted.signer.tenant, "entra/a");
+    assert_eq!(reason(&open, &signed), None);
+    // Another template's key does not open the door.
+    let closed = loaded(&records.decrypting([("other".into(), terms(&[jwk(KEY)], 0))]));
+    assert_eq!(reason(&closed, &token), Some(Reason::AlgNotAllowed));
+    assert_eq!(reason(&closed, &signed), None);
+}
+
 /// Checks V-25.
 #[test]
 fn the_signature_inside_is_always_verified() {

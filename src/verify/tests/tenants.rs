@@ -1,7 +1,7 @@
 //! Tenants that templates bring, peers that are bound to tenants, and that no tenant's keys verify another's tokens.
 
 use super::*;
-use crate::verdict::Cause;
+use crate::verdict::{Cause, Unavailable};
 use std::time::Duration;
 
 const ENTRA: &str = "https://login.example/{tenant}/v2.0";
@@ -241,6 +241,63 @@ fn shared_keys_load_nobody_whom_they_have_not_signed_for() {
         assert_eq!(reason(&rotated, token), Some(Reason::BadSignature));
     }
     assert_eq!(signer_of(&rotated, &forged).as_deref(), Some("entra/a"));
+}
+
+/// Keys that are trusted no longer are so for all who shared them, and then it is the template's that are awaited: no
+/// tenant passes for one with keys of its own.
+#[test]
+fn shared_keys_are_awaited_by_all_tenants_or_by_none() {
+    let shared = || tenant_keys("entra", "entra/{tenant}", SECRET);
+    let awaits_template = |records: &Records, token: &str| {
+        let answer = ask(records, token, PolicyId::DEFAULT);
+        assert_eq!(answer.verdict, Unavailable::KEYS_REFRESHING.into());
+        assert_eq!(answer.missing_tenant, None);
+        let number = answer.missing_key_of.expect("keys are awaited");
+        records.lacks_key(number) == Some(LacksKey::Issuer(&"entra".into()))
+    };
+    let sharing = IssTemplate::parse(ENTRA)
+        .expect("a template")
+        .sharing_keys();
+    let mut model = template_issuer("entra", ENTRA);
+    model.iss = IssuerMatch::Template(Arc::new(sharing));
+    let records = Records::new(vec![model], Vec::new()).expect("one template");
+    let [a, b] = ["a", "b"].map(|tenant| token_of(&entra(tenant), SECRET));
+    assert!(awaits_template(&records, &a), "before the first fetch");
+    let records = records.with_keys("entra", shared()).expect("configured");
+    let records = records.with_tenant(&entra("a"), None).expect("shared keys");
+    assert_eq!(signer_of(&records, &a).as_deref(), Some("entra/a"));
+    let awaiting = records.awaiting_keys("entra").expect("configured");
+    assert!(awaits_template(&awaiting, &a) && awaits_template(&awaiting, &b));
+    assert!(awaiting.with_tenant(&entra("b"), None).is_none());
+    let again = awaiting.with_keys("entra", shared()).expect("configured");
+    assert_eq!(signer_of(&again, &a).as_deref(), Some("entra/a"));
+    assert!(is_awaited(&again, &b));
+    // It was not said beforehand that they share keys, but they did.
+    let unsaid = template_records(Vec::new());
+    let unsaid = unsaid.with_keys("entra", shared()).expect("configured");
+    let unsaid = unsaid.with_tenant(&entra("a"), None).expect("shared keys");
+    let unsaid = unsaid.awaiting_keys("entra").expect("configured");
+    assert!(awaits_template(&unsaid, &a) && awaits_template(&unsaid, &b));
+}
+
+#[test]
+fn a_tenant_with_keys_of_its_own_lacks_its_own() {
+    let records = load(&template_records(Vec::new()), "a");
+    let token = sign(
+        &secret_of("a"),
+        r#"{"alg":"HS256","kid":"k9"}"#,
+        &claims(&format!(r#""iss":"{}""#, entra("a"))),
+    );
+    let answer = ask(&records, &token, PolicyId::DEFAULT);
+    assert_eq!(answer.verdict.reason(), Some(Reason::UnknownKid));
+    let number = answer.missing_key_of.expect("it may have come");
+    let iss: Arc<str> = entra("a").into();
+    assert_eq!(records.lacks_key(number), Some(LacksKey::Tenant(&iss)));
+    assert!(records.knows_tenant_as(&load(&records, "b"), &iss));
+    assert!(!records.knows_tenant_as(&load(&records, "a"), &iss));
+    let gone = records.without_tenant(&iss).expect("it is loaded");
+    assert!(!records.knows_tenant_as(&gone, &iss));
+    assert!(!gone.knows_tenant_as(&gone.with_absent(&iss, true), &iss));
 }
 
 #[test]
