@@ -156,7 +156,11 @@ impl Standing<'_> {
             "issuer": &*self.issuer.name,
             "tenant": &*self.issuer.tenant,
             "source": source,
-            "state": if self.slots().is_some() { "known" } else { "awaited" },
+            "state": match self.slots() {
+                Some(_) => "known",
+                None if self.is_of_tenants() => "by_tenant",
+                None => "awaited",
+            },
             "last_fetch": last.as_ref().map(|last| json!({
                 "outcome": last.outcome,
                 "why": last.why,
@@ -171,6 +175,12 @@ impl Standing<'_> {
             "unusable": self.ledger.unusable,
             "findings": self.findings(last.as_ref(), trusted_seconds),
         })
+    }
+
+    /// Whether it is a template whose tenants have keys of their own: there are none to report but theirs.
+    fn is_of_tenants(&self) -> bool {
+        let source = self.running.map(|running| &running.feed.source);
+        matches!(source, Some(Source::Tenants(_)))
     }
 
     fn slots(&self) -> Option<&[KeySlot]> {
@@ -216,6 +226,7 @@ impl Standing<'_> {
         let mut found: Vec<(&str, String, Option<&str>)> = Vec::new();
         let why = last.and_then(|last| last.why.as_deref());
         match (self.slots(), why) {
+            (None, _) if self.is_of_tenants() => {}
             (None, why) => {
                 let why = why.unwrap_or("they have not been fetched yet");
                 let what = format!("there are no keys, and every token is unavailable: {why}");

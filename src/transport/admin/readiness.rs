@@ -141,10 +141,13 @@ impl Report {
     ) -> Self {
         let mut issuers_awaiting_keys = 0;
         let mut listed = Vec::new();
-        // A template's tenants have their keys when they come.
+        // A template's tenants have their keys when they come, unless all have the template's.
         let is_awaited = |issuer: &&Issuer| {
             matches!(issuer.keys, IssuerKeys::Awaited)
-                && !matches!(issuer.iss, IssuerMatch::Template(_))
+                && match &issuer.iss {
+                    IssuerMatch::Template(template) => template.shares_keys(),
+                    _ => true,
+                }
         };
         for issuer in issuers.filter(is_awaited) {
             issuers_awaiting_keys += 1;
