@@ -83,6 +83,10 @@ impl Loader {
             return;
         };
         self.loads = self.loads.saturating_sub(usize::from(!done.was_loaded));
+        if !self.known.contains_key(&done.iss) {
+            // It was let go of meanwhile, and its place may be another's.
+            return;
+        }
         let now = clock::since_boot();
         let current = self.asked.feeds.load().get(&done.feed.issuer).cloned();
         let is_same = |feed: &Arc<TenantFeed>| {
