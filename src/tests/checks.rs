@@ -216,6 +216,7 @@ const ITEMS: &[Item] = &[
         None,
     ),
     ("K-10", "kernels: off at the first disagreement", None),
+    ("F-01", "the daemon is killed", None),
     ("F-16", "Redis is killed", None),
     ("F-17", "Redis comes back empty", None),
     ("F-18", "FLUSHALL", None),

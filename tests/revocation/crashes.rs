@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// `kill -9` amid a stream of orders, again and again: every order that was acknowledged is known to the next daemon.
+/// Checks F-01. `kill -9` amid a stream of orders, again and again: every order that was acknowledged is known to the
+/// next daemon.
 #[test]
 fn a_killed_daemon_forgets_no_acknowledged_order() {
     let world = world();

@@ -8,6 +8,7 @@ mod command_line;
 mod crashes;
 #[path = "../daemon_support/mod.rs"]
 mod daemon_support;
+mod documented;
 mod feeds;
 mod figures;
 mod many;

@@ -9,8 +9,15 @@ use std::time::SystemTime;
 
 /// A token of the world's issuer with these claims, issued so many seconds from now.
 pub(crate) fn mint(world: &World, claims: &Value, from_now: i64) -> String {
+    mint_at(world, claims, now() + from_now)
+}
+
+fn now() -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = i64::try_from(now.expect("after 1970").as_secs()).expect("before the end of time");
+    i64::try_from(now.expect("after 1970").as_secs()).expect("before the end of time")
+}
+
+fn mint_at(world: &World, claims: &Value, second: i64) -> String {
     let text = |name: &str| claims[name].as_str().map(str::to_owned);
     let mut extra = serde_json::Map::new();
     for name in ["sid", "client_id", "azp"] {
@@ -24,7 +31,7 @@ pub(crate) fn mint(world: &World, claims: &Value, from_now: i64) -> String {
         extra,
         ..Claims::default()
     };
-    world.key.mint(&claims, now + from_now).expect("signed")
+    world.key.mint(&claims, second).expect("signed")
 }
 
 fn digest(token: &str) -> String {
@@ -120,11 +127,13 @@ fn every_kind_of_order_is_obeyed_at_once_and_after_a_restart() {
         word(http, &mint(&world, &json!({"sub": "alice"}), 5)),
         "valid"
     );
-    assert_eq!(
-        word(http, &mint(&world, &json!({"sub": "alice"}), 0)),
-        "revoked",
-        "the same second"
-    );
+    // The second of a watermark belongs to it.
+    let (erin, second) = (json!({"sub": "erin"}), now());
+    revoke(admin, &json!({"sub": "erin", "issued_before": second}));
+    for (issued_at, expected) in [(second, "revoked"), (second + 1, "valid")] {
+        let token = mint_at(&world, &erin, issued_at);
+        assert_eq!(word(http, &token), expected);
+    }
     let _ = daemon.stop();
 
     let daemon = world.start();
