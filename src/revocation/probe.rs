@@ -5,7 +5,7 @@ use super::register::{Register, leaves_a_mark};
 use super::stamp::Stamp;
 use super::table::{Whose, words};
 use super::tenant::Tenancy;
-use super::{Freshness, Member, Members, State, record};
+use super::{Freshness, Member, Members, State, record, sieve};
 use crate::clock::Now;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::sync::atomic::Ordering;
@@ -55,7 +55,7 @@ pub enum Recheck {
 /// read; a look at the sieve costs a tenth of that, and the sieve knows of so many generations at least. But the older a
 /// stamp, the likelier one of its buckets was changed by a stranger, which costs ten times as much: at this age, three
 /// hits in two hundred.
-const RENEWED_AFTER: u64 = 2_048;
+const RENEWED_AFTER: u64 = sieve::MARKS as u64;
 
 impl Register {
     /// Whether a token is revoked, and as of when that is so.

@@ -50,8 +50,10 @@ impl World {
         format!("{}{}", self.listen(), issuer("jwks_file = \"jwks.json\""))
     }
 
+    /// How every configuration begins: ports that are free, and time enough for a slow machine to verify a batch.
     pub(crate) fn listen(&self) -> String {
-        "[listen]\nsocket = \"run/jotd.sock\"\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n"
+        "[limits]\ndeadline_ms = 10_000\n\n\
+         [listen]\nsocket = \"run/jotd.sock\"\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n"
             .to_owned()
     }
 

@@ -180,8 +180,12 @@ impl Embedded {
                 Err(not_taken(&error))
             }
         };
-        if let Some((shared, _)) = &self.shared {
+        if let Some((shared, kept)) = &self.shared {
             shared.set_disk_failing(answer.is_err());
+            if answer.is_err() {
+                // They may be in the register, and no log will bring again what is there.
+                kept.set_missed();
+            }
         }
         for one in waiting {
             // Whoever gave the order may have gone. It stands all the same.

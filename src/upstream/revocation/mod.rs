@@ -5,6 +5,7 @@
 //! acknowledged is ever taken back.
 #![forbid(unsafe_code)]
 
+mod apart;
 mod cursors;
 mod desk;
 mod embedded;
@@ -14,6 +15,8 @@ mod journal;
 mod poll;
 pub mod redis;
 mod report;
+#[cfg(test)]
+mod rig;
 mod shared;
 #[cfg(test)]
 mod small_disk;

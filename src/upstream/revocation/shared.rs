@@ -3,6 +3,7 @@
 //! What comes from there goes into the register first and onto this disk after.
 #![forbid(unsafe_code)]
 
+use super::apart::Apart;
 use super::cursors::Cursors;
 use super::desk::{Message, Submission};
 use super::intake::Intake;
@@ -14,7 +15,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 
 /// Pause between two notes of how far logs have been read, when something was learnt and when nothing was.
@@ -23,17 +23,15 @@ const SAVE_LATE: Duration = Duration::from_secs(30);
 
 /// Logs elsewhere. They are followed until this is dropped.
 pub(super) struct Shared {
-    logs: Arc<Logs>,
+    logs: Logs,
     names: Vec<Arc<str>>,
     quorum: usize,
-    runtime: Handle,
+    apart: Apart,
     intake: Arc<Intake>,
     /// Orders that were handed in so far.
     orders: AtomicU64,
     /// Whether the last write to this disk failed. Orders go nowhere then before it has taken them.
     is_disk_failing: AtomicBool,
-    /// The thread ends when this is dropped.
-    _running: oneshot::Sender<()>,
 }
 
 impl Shared {
@@ -45,7 +43,7 @@ impl Shared {
         kept: Kept,
         remembered: &Cursors,
     ) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let apart = Apart::start("jotd-logs")?;
         let clock = intake.clock().clone();
         let door = Arc::clone(&intake);
         intake.register().set_standing(Standing::Following {
@@ -60,29 +58,20 @@ impl Shared {
             orders: 0,
             saved_at: Duration::ZERO,
         };
-        let handle = runtime.handle().clone();
-        let logs = Logs::start(options, carried, remembered, &clock, &handle)
+        let logs = Logs::start(options, carried, remembered, &clock, apart.handle())
             .map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault))?;
-        let (running, ended) = oneshot::channel::<()>();
-        std::thread::Builder::new()
-            .name("jotd-logs".to_owned())
-            .spawn(move || {
-                // An error is the end too: the other side is gone.
-                let _ = runtime.block_on(ended);
-            })?;
         Ok(Self {
-            logs: Arc::new(logs),
+            logs,
             names: options
                 .logs
                 .iter()
                 .map(|log| log.name.as_str().into())
                 .collect(),
             quorum: options.write_quorum,
-            runtime: handle,
+            apart,
             intake: door,
             orders: AtomicU64::new(0),
             is_disk_failing: AtomicBool::new(false),
-            _running: running,
         })
     }
 
@@ -131,7 +120,7 @@ impl Shared {
             self.intake.take(&records, 0);
         }
         let shared = Arc::clone(self);
-        self.runtime.spawn(async move {
+        self.apart.handle().spawn(async move {
             let answer = if is_early {
                 let (outcome, local) = tokio::join!(shared.logs.submit(records, wait), local);
                 shared.early(outcome.as_ref(), local)
@@ -338,44 +327,13 @@ impl Known for Carried {
 #[cfg(test)]
 mod tests {
     use super::super::redis::tests::server::RedisServer;
+    use super::super::rig::{is_live, open, record, until};
+    use super::super::small_disk::SmallDisk;
     use super::*;
-    use crate::clock::{Clock, since_boot};
+    use crate::clock::Clock;
     use crate::metrics::Metrics;
-    use crate::revocation::{IdKey, Member, Order, Register};
+    use crate::revocation::Register;
     use crate::upstream::revocation::Desk;
-    use crate::verdict::RevocationState;
-    use std::path::Path;
-
-    fn open(folder: &Path, options: &Options) -> Desk {
-        let register = Arc::new(Register::new(&crate::revocation::Options::default()));
-        let intake = Intake::new(register, Clock::system(), Arc::new(Metrics::new()));
-        Desk::open_shared(folder, Arc::new(intake), Some(options)).expect("it opens")
-    }
-
-    fn record(jti: &str) -> Record {
-        let order = Order::everything("acme").naming(Member::TokenId, jti);
-        let now = Clock::system().now();
-        let order = order.expect("a value that tokens can have");
-        order
-            .record(&IdKey::new(b""), Some(3_600), now)
-            .expect("in time")
-    }
-
-    async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-        let since = since_boot();
-        while !is_so() {
-            assert!(
-                since_boot() - since < Duration::from_secs(30),
-                "never {what}"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    fn is_live(desk: &Desk) -> bool {
-        let intake = desk.intake();
-        intake.register().freshness(intake.clock().now()).state == RevocationState::Live
-    }
 
     async fn accepted(desk: &Desk, record: Record) -> Receipt {
         let receipt = desk.submit(vec![record], Wait::Accepted).await;
@@ -440,13 +398,48 @@ mod tests {
         assert_eq!(shared.orders(), 2);
     }
 
+    /// It is in the logs, so that nobody brings it here again: this host must write it down once it can.
+    #[tokio::test]
+    async fn what_this_disk_did_not_keep_is_there_after_a_restart() {
+        let Some(disk) = SmallDisk::mount() else {
+            return;
+        };
+        let mut server = RedisServer::start(&[]);
+        let options = Options::one(server.address());
+        let folder = disk.path().join("state");
+        let desk = open(&folder, &options, &Clock::system());
+        until("live", || is_live(&desk)).await;
+        disk.fill();
+        let mut orders = (0..1_000).map(|number| record(&format!("order-{number}")));
+        // The page that the file ends in has room for some.
+        let unsynced = loop {
+            let order = orders.next().expect("it is not full");
+            match desk.submit(vec![order], Wait::Accepted).await {
+                Ok(_) => {}
+                Err(why) => {
+                    assert_eq!(why, NotTaken::Unsynced);
+                    break order;
+                }
+            }
+        };
+        disk.empty();
+        let written = &desk.intake().metrics().revocation_compactions;
+        until("written", || written.get() > 0).await;
+        desk.stop();
+        drop(desk);
+        server.kill();
+        let desk = open(&folder, &options, &Clock::system());
+        assert!(desk.intake().register().contains(&unsynced));
+    }
+
     #[tokio::test]
     async fn an_order_to_one_desk_is_known_to_the_other() {
         let mut server = RedisServer::start(&[]);
         let options = Options::one(server.address());
         let folders =
             [tempfile::tempdir(), tempfile::tempdir()].map(|folder| folder.expect("a folder"));
-        let [giver, taker] = [0, 1].map(|number: usize| open(folders[number].path(), &options));
+        let [giver, taker] =
+            [0, 1].map(|number: usize| open(folders[number].path(), &options, &Clock::system()));
         until("live", || is_live(&giver) && is_live(&taker)).await;
         let [first, second, third] = ["first", "second", "third"].map(record);
         let receipt = accepted(&giver, first).await;
@@ -477,7 +470,7 @@ mod tests {
         until("not live", || !is_live(&giver) && !is_live(&taker)).await;
         taker.stop();
         drop(taker);
-        let taker = open(folders[1].path(), &options);
+        let taker = open(folders[1].path(), &options, &Clock::system());
         assert!(
             taker.intake().register().contains(&first),
             "from its own disk"

@@ -6,6 +6,7 @@
 //! long as another has it. Whatever goes wrong leaves the use unknown.
 #![forbid(unsafe_code)]
 
+use super::super::apart::Apart;
 use super::address::Finder;
 use super::answers::{array, fault, number};
 use super::connection::{Connection, Manner};
@@ -17,7 +18,7 @@ use std::fmt::Write;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 /// Most claims that may wait for one server; the next is unknown at once.
@@ -41,7 +42,7 @@ static USE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script
 pub struct Uses {
     servers: Vec<mpsc::Sender<Asked>>,
     quorum: usize,
-    _running: oneshot::Sender<()>,
+    _apart: Apart,
 }
 
 /// Some uses, for one server to grant.
@@ -78,9 +79,7 @@ impl Uses {
     /// Addresses that cannot be used, or that no thread could be started.
     pub fn start(options: &Options) -> io::Result<Self> {
         let unusable = |fault: AddressFault| io::Error::new(io::ErrorKind::InvalidInput, fault);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let apart = Apart::start("jotd-uses")?;
         let mut servers = Vec::with_capacity(options.logs.len());
         for log in &options.logs {
             let server = Server {
@@ -91,20 +90,13 @@ impl Uses {
                 connection: None,
             };
             let (sender, asked) = mpsc::channel(WAITING_MAX);
-            runtime.spawn(server.run(asked));
+            apart.handle().spawn(server.run(asked));
             servers.push(sender);
         }
-        let (running, ended) = oneshot::channel::<()>();
-        std::thread::Builder::new()
-            .name("jotd-uses".to_owned())
-            .spawn(move || {
-                // An error is the end too: the other side is gone.
-                let _ = runtime.block_on(ended);
-            })?;
         Ok(Self {
             quorum: options.write_quorum.max(options.logs.len() / 2 + 1),
             servers,
-            _running: running,
+            _apart: apart,
         })
     }
 }
