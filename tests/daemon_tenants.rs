@@ -77,17 +77,15 @@ fn tenants_come_with_their_tokens_and_a_user_is_bound_to_one() {
     let (a, b) = (signing_key("k1"), signing_key("k1"));
     let port = serve(vec![("a", jwks(&[&a])), ("b", jwks(&[&b]))]);
     let world = World::new();
-    let config = |more: &str| {
-        format!(
-            "{}{more}\n[[issuer]]\nname = \"login\"\nissuer = \"https://login.example/{{tenant}}/v2.0\"\n\
+    let config = format!(
+        "{}\n[[issuer]]\nname = \"login\"\nissuer = \"https://login.example/{{tenant}}/v2.0\"\n\
              jwks_uri = \"http://127.0.0.1:{port}/{{tenant}}/keys\"\nallow_insecure_loopback = true\n\
              audiences = [\"payments\"]\nalgorithms = [\"ES256\"]\n\n\
              [[peer]]\nuid = {}\ntenants = [\"login/a\"]\n",
-            world.listen(),
-            rustix::process::getuid().as_raw()
-        )
-    };
-    world.write_config(&config(""));
+        world.listen(),
+        rustix::process::getuid().as_raw()
+    );
+    world.write_config(&config);
     let daemon = world.start();
     let http = daemon.addresses().http.expect("on");
     let (of_a, of_b, ghost) = (token("a", &a), token("b", &b), token("ghost", &a));
@@ -115,7 +113,7 @@ fn tenants_come_with_their_tokens_and_a_user_is_bound_to_one() {
     };
     bound();
     bound();
-    world.write_config(&config("[limits]\ndeadline_ms = 900\n"));
+    world.write_config(&config.replace("deadline_ms = 10_000", "deadline_ms = 9_000"));
     daemon.reload().expect("no faults");
     assert_eq!(verdict(http, &of_a)["valid"], true, "loaded tenants stay");
     bound();
