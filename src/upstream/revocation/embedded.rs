@@ -123,6 +123,25 @@ impl Embedded {
             self.take(last);
         }
         self.await_compaction();
+        self.catch_up();
+    }
+
+    /// Writes down what was missed, though a try has just failed: the disk may have room by now, and the logs may be gone
+    /// at the next start.
+    fn catch_up(&mut self) {
+        let kept = self.shared.as_ref().map(|(_, kept)| kept);
+        if !self.is_catching_up && !kept.is_some_and(Kept::take_missed) {
+            return;
+        }
+        match self.journal.compact(self.intake.register().records()) {
+            Ok(()) => {
+                self.is_catching_up = false;
+                self.save();
+            }
+            Err(error) => {
+                tracing::error!(%error, "revocations from elsewhere are not on this disk, and are read again at the next start");
+            }
+        }
     }
 
     fn take(&mut self, gathered: Gathered) {

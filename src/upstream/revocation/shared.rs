@@ -423,8 +423,6 @@ mod tests {
             }
         };
         disk.empty();
-        let written = &desk.intake().metrics().revocation_compactions;
-        until("written", || written.get() > 0).await;
         desk.stop();
         drop(desk);
         server.kill();
