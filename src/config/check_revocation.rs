@@ -6,7 +6,7 @@ use super::section::At;
 use super::setting::{FilePath, Name, Text};
 use super::{Revocation, RevocationLog, raw};
 use crate::revocation::Staleness;
-use crate::upstream::revocation::redis::Address;
+use crate::upstream::dial::Address;
 use std::collections::HashMap;
 use std::path::PathBuf;
 

@@ -10,9 +10,8 @@ use crate::os;
 use crate::replay::{SharedUses, UsedTokens};
 use crate::revocation::{IdKey, Options, Register};
 use crate::transport::admin::{self, BearerSecret};
-use crate::upstream::revocation::redis::{
-    Address, Durability, LogOptions, Options as LogsOptions, Uses,
-};
+use crate::upstream::dial::Address;
+use crate::upstream::revocation::redis::{Durability, LogOptions, Options as LogsOptions, Uses};
 use crate::upstream::revocation::{Desk, Intake, Poll, Polling, Polls};
 use crate::verify::{self, Replay};
 use http::HeaderValue;

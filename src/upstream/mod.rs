@@ -5,6 +5,7 @@
 
 mod client;
 mod decryption;
+pub mod dial;
 mod feed;
 mod fetch;
 mod follow;

@@ -1,17 +1,14 @@
 //! One connection to Redis: asks what a machine asks.
 #![forbid(unsafe_code)]
 
-use super::address::Finder;
 use super::answers::{array, called, entries, fault, look, number, page, written};
-use super::stream::Bounded;
 use super::wire::{Ask, Entry, Fault, Position, Present, Reply};
 use super::{Durability, READ_ENTRIES_MAX};
 use crate::revocation::Record;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisResult, Script, Value};
+use crate::upstream::dial::{Finder, Line};
+use redis::{Cmd, Pipeline, RedisResult, Script, Value};
 use std::sync::LazyLock;
 use std::time::Duration;
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// How long an answer may take beyond what was asked for: a slow server is not yet a dead one.
@@ -61,38 +58,18 @@ pub(crate) struct Manner {
 }
 
 pub(crate) struct Connection {
-    pub(super) redis: MultiplexedConnection,
-    /// What moves its bytes.
-    driver: AbortHandle,
+    pub(super) line: Line,
     pub(super) manner: Manner,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Connection {
     pub(crate) async fn open(finder: &mut Finder, manner: Manner) -> Result<Self, Fault> {
-        // Each question has a time limit of its own.
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_connection_timeout(Some(PATIENCE));
         let connecting = async {
-            let (info, tls) = finder.find().await?;
-            let stream = Bounded::connect(info.addr(), tls).await?;
-            let settings = info.redis_settings();
-            let (redis, driver) =
-                MultiplexedConnection::new_with_config(settings, stream, config).await?;
-            let driver = tokio::spawn(driver).abort_handle();
-            let mut connection = Self {
-                redis,
-                driver,
-                manner,
-            };
+            // Each question has a time limit of its own.
+            let line = Line::open(finder, PATIENCE).await?;
+            let mut connection = Self { line, manner };
             // What is asked in a pipeline has to be there.
-            let redis = &mut connection.redis;
+            let redis = &mut connection.line.redis;
             LOOK.prepare_invoke().load_async(redis).await?;
             WRITE.prepare_invoke().load_async(redis).await?;
             Ok(connection)
@@ -203,7 +180,7 @@ impl Connection {
         for shard in from..(from + PAGE_SHARDS).min(SHARDS) {
             command.arg(format!("{held}:{shard:04x}"));
         }
-        let answer = command.query_async(&mut self.redis).await;
+        let answer = command.query_async(&mut self.line.redis).await;
         answer.map_err(|error| fault(&error))
     }
 
@@ -216,7 +193,7 @@ impl Connection {
             invocation.arg(argument);
         }
         invocation
-            .invoke_async(&mut self.redis)
+            .invoke_async(&mut self.line.redis)
             .await
             .map_err(|error| fault(&error))
     }
@@ -245,7 +222,7 @@ impl Connection {
         read.arg("STREAMS").arg(log).arg(after.to_string());
         // A server that takes no writes can still be read.
         pipe.add_command(read).ignore_errors();
-        let (mut first, mut second) = (self.redis.clone(), self.redis.clone());
+        let (mut first, mut second) = (self.line.redis.clone(), self.line.redis.clone());
         let reading = async {
             let answers: RedisResult<Vec<RedisResult<Value>>> = pipe.query_async(&mut first).await;
             let mut answers = answers.map_err(|error| fault(&error))?.into_iter();
@@ -272,7 +249,7 @@ impl Connection {
         let write = self.invocation(&WRITE, arguments);
         let (answer, is_durable) = match self.manner.durability {
             Durability::Memory => {
-                let answer: Result<Value, _> = write.query_async(&mut self.redis).await;
+                let answer: Result<Value, _> = write.query_async(&mut self.line.redis).await;
                 (answer.map_err(|error| fault(&error))?, true)
             }
             Durability::Replicas(replicas) => {
@@ -303,7 +280,7 @@ impl Connection {
     }
 
     async fn both(&mut self, pipe: &Pipeline) -> Result<(Value, Value), Fault> {
-        pipe.query_async(&mut self.redis)
+        pipe.query_async(&mut self.line.redis)
             .await
             .map_err(|error| fault(&error))
     }

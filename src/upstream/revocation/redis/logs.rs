@@ -2,7 +2,6 @@
 //! the machines and does what they say. All of them run on the given runtime, and end when [`Logs`] is dropped.
 #![forbid(unsafe_code)]
 
-use super::address::Finder;
 use super::connection::{Connection, Manner};
 use super::core::{Core, Effect, Known, LaneName, Report, Standing};
 use super::keeper::Place;
@@ -10,9 +9,10 @@ use super::lane::Wire;
 use super::outcome::{OrderId, Outcome};
 use super::state::LogState;
 use super::wire::{Content, Cursor, Entry, Fault, Millis, Position, Reply};
-use super::{AddressFault, Options, Remembered};
+use super::{Options, Remembered};
 use crate::clock::{Clock, since_boot};
 use crate::revocation::{Record, Wait};
+use crate::upstream::dial::{AddressFault, Finder};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,6 @@
 //! `connection` are the tasks around them.
 #![forbid(unsafe_code)]
 
-mod address;
 mod answers;
 mod connection;
 mod core;
@@ -21,7 +20,6 @@ mod roll;
 #[cfg(test)]
 mod sim;
 mod state;
-mod stream;
 #[cfg(test)]
 pub(super) mod tests;
 mod timing;
@@ -29,7 +27,6 @@ mod uses;
 mod wire;
 mod writer;
 
-pub use address::{Address, AddressFault};
 pub use core::{Known, Standing};
 pub use logs::{LogView, Logs, View};
 pub use outcome::Outcome;
@@ -37,6 +34,7 @@ pub use state::LogState;
 pub use uses::Uses;
 pub use wire::Position;
 
+use crate::upstream::dial::Address;
 use std::time::Duration;
 
 /// Most entries of the log in one answer. A reader that gets as many asks again at once.

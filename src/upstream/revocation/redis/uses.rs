@@ -7,12 +7,12 @@
 #![forbid(unsafe_code)]
 
 use super::super::apart::Apart;
-use super::address::Finder;
 use super::answers::{array, fault, number};
 use super::connection::{Connection, Manner};
 use super::wire::Fault;
-use super::{AddressFault, Durability, Options};
+use super::{Durability, Options};
 use crate::replay::{Claim, Done, SharedUse, SharedUses};
+use crate::upstream::dial::{AddressFault, Finder};
 use redis::{Pipeline, Script};
 use std::fmt::Write;
 use std::io;
@@ -207,7 +207,10 @@ impl Server {
 
 async fn open(finder: &mut Finder, manner: &Manner) -> Result<Connection, Fault> {
     let mut connection = Connection::open(finder, manner.clone()).await?;
-    let loaded = USE.prepare_invoke().load_async(&mut connection.redis).await;
+    let loaded = USE
+        .prepare_invoke()
+        .load_async(&mut connection.line.redis)
+        .await;
     loaded.map_err(|error| fault(&error))?;
     Ok(connection)
 }
@@ -242,7 +245,7 @@ async fn claim(connection: &mut Connection, uses: &[SharedUse]) -> Result<Vec<bo
         }
     };
     let answers: redis::Value = pipe
-        .query_async(&mut connection.redis)
+        .query_async(&mut connection.line.redis)
         .await
         .map_err(|error| fault(&error))?;
     let [first, copies @ ..] = array(&answers)? else {

@@ -1,12 +1,13 @@
 //! Deployments as there are: TLS, Sentinel, a server that loads its file, one whose disk is full, one that is none, and
 //! hosts whose clocks are a day off.
 
-use super::super::{Address, Durability, Known, LogState, Options};
+use super::super::{Durability, Known, LogState, Options};
 use super::faults::{all_have, with_one_log};
 use super::host::{Host, Memory, record};
 use super::server::{RedisServer, free_port};
 use crate::clock::Clock;
 use crate::revocation::Record;
+use crate::upstream::dial::Address;
 use crate::upstream::revocation::small_disk::SmallDisk;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -221,7 +222,7 @@ async fn endless_bytes_are_not_kept() {
             let bytes = tokio::time::timeout(Duration::from_secs(30), sent.recv()).await;
             let bytes: usize = bytes.expect("cut off").expect("a server");
             assert!(
-                bytes < 2 * super::super::stream::ANSWER_BYTES_MAX,
+                bytes < 2 * crate::upstream::dial::ANSWER_BYTES_MAX,
                 "{bytes} bytes were taken"
             );
         }

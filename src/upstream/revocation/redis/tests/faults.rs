@@ -242,7 +242,7 @@ async fn rights_revoked_and_given_back() {
         "redis+unix://{}?user=jotd&pass=secret",
         server.socket().display()
     );
-    options.logs[0].address = super::super::Address::parse(&url).expect("an address");
+    options.logs[0].address = crate::upstream::dial::Address::parse(&url).expect("an address");
     let host = Host::start(&options);
     host.until_live().await;
     let first = host.order_until_accepted(1).await;
@@ -327,7 +327,7 @@ async fn garbage() {
         });
         let address = format!("redis+unix://{}", socket.display());
         let host = Host::start(&Options::one(
-            super::super::Address::parse(&address).expect("an address"),
+            crate::upstream::dial::Address::parse(&address).expect("an address"),
         ));
         assert!(!host.order(1).await.1.is_accepted);
         let view = host
@@ -397,7 +397,8 @@ async fn failover_to_a_replica() {
     let link = folder.path().join("redis.sock");
     std::os::unix::fs::symlink(primary.socket(), &link).expect("a link");
     let address = format!("redis+unix://{}", link.display());
-    let mut options = Options::one(super::super::Address::parse(&address).expect("an address"));
+    let mut options =
+        Options::one(crate::upstream::dial::Address::parse(&address).expect("an address"));
     options.logs[0].durability = Durability::Replicas(1);
     let (busy, other) = (Arc::new(Host::start(&options)), Host::start(&options));
     busy.until_live().await;

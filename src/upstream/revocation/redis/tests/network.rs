@@ -3,11 +3,12 @@
 //!
 //! They need root. Without it they say so and stop, unless `JOTD_FAULTS` asks for all of them.
 
-use super::super::{Address, Durability, LogState, Options};
+use super::super::{Durability, LogState, Options};
 use super::faults::{Load, all_have};
 use super::host::Host;
 use super::server::RedisServer;
 use crate::revocation::Wait;
+use crate::upstream::dial::Address;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

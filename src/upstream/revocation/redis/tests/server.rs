@@ -1,6 +1,6 @@
 //! A real `redis-server` of a test's own, on a Unix socket in a folder of its own.
 
-use super::super::address::Address;
+use crate::upstream::dial::Address;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
