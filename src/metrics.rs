@@ -78,6 +78,8 @@ pub struct Metrics {
     pub connection_faults: Family<FaultLabels, Counter>,
     /// Fetches of an issuer's key set, by outcome.
     pub jwks_fetches: Family<FetchLabels, Counter>,
+    /// What became of key sets that hosts share.
+    pub jwks_shared: Family<SharedLabels, Counter>,
     /// Usable keys of an issuer.
     pub jwks_keys: Family<IssuerLabels, Gauge>,
     /// When an issuer's keys were last read well, in seconds since the epoch.
@@ -278,7 +280,14 @@ pub struct AlarmLabels {
 pub struct FetchLabels {
     /// The issuer's configured name.
     pub issuer: std::sync::Arc<str>,
-    /// `ok`, `not_modified`, `unreachable`, `status`, `too_large`, `invalid`, `empty`.
+    /// `ok`, `not_modified`, `shared`, `unreachable`, `status`, `too_large`, `invalid`, `empty`.
+    pub outcome: &'static str,
+}
+
+/// Labels of what became of a key set that hosts share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SharedLabels {
+    /// `taken` from another host, `offered` to others, `refused` for its seal, `unreachable`.
     pub outcome: &'static str,
 }
 
@@ -325,6 +334,10 @@ impl Metrics {
             connections: new.family("connections", "Open connections"),
             connection_faults: new.family("connection_faults", "Connections that broke a rule"),
             jwks_fetches: new.family("jwks_fetch", "Fetches of an issuer's key set"),
+            jwks_shared: new.family(
+                "jwks_shared",
+                "Key sets that hosts share, by what became of them",
+            ),
             jwks_keys: new.family("jwks_keys", "Usable keys of an issuer"),
             jwks_last_success_timestamp_seconds: new.family(
                 "jwks_last_success_timestamp_seconds",

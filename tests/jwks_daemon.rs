@@ -4,12 +4,15 @@
 
 mod daemon_support;
 mod jwks_server;
+mod redis_server;
 
 use daemon_support::{World, eventually, token, verdict};
 use jotd::daemon::{Daemon, Ended};
 use jotd::issuer::SigningKey;
 use jwks_server::{Answer, Server, jwks, signing_key};
+use redis_server::Redis;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -36,15 +39,19 @@ impl Issuer {
 
     /// A world that trusts it.
     fn world(&self) -> World {
+        self.world_with("state_dir = \"keys\"\n")
+    }
+
+    /// One whose `[keys]` say this.
+    fn world_with(&self, keys: &str) -> World {
         let world = World::new();
         let source = format!(
             "jwks_uri = \"{}\"\nca_file = \"{}\"\nallow_private_address = true\nkey_wait_ms = 5000",
             self.server.uri("/jwks.json"),
             self.server.ca_file().display()
         );
-        let keys = "\n[keys]\nstate_dir = \"keys\"\n";
         let issuer = daemon_support::issuer(&source);
-        world.write_config(&format!("{}{keys}{issuer}", world.listen()));
+        world.write_config(&format!("{}\n[keys]\n{keys}{issuer}", world.listen()));
         world
     }
 }
@@ -95,6 +102,53 @@ fn a_host_starts_while_its_issuer_is_down() {
     assert_eq!(keys(&daemon, &["doctor"]).0, Some(1));
     assert_eq!(keys(&daemon, &["refresh"]).0, Some(1));
     assert_eq!(daemon.stop(), Ended::Drained);
+}
+
+/// Another region: the same configuration and secret, and no way to the issuer. Redis lets them do no more than the
+/// documented rules.
+#[test]
+fn a_region_without_its_issuer_has_the_keys_that_another_fetched() {
+    let redis = Redis::start();
+    let rules = include_str!("../docs/keys.acl").split_whitespace();
+    let user = ["ACL", "SETUSER", "jotd", "on", ">redis-secret"];
+    let made = redis.ask(&user.into_iter().chain(rules).collect::<Vec<_>>());
+    assert_eq!(made, b"OK");
+    let key = signing_key("k1");
+    let issuer = Issuer::of(&[&key]);
+    let region = || {
+        let world = issuer.world_with(&format!(
+            "[keys.shared]\naddress = \"unix:{}\"\nuser = \"jotd\"\n\
+             password_file = \"redis.secret\"\nsecret_file = \"keys.secret\"\n",
+            redis.socket().display()
+        ));
+        for (name, secret) in [
+            ("redis.secret", "redis-secret\n"),
+            ("keys.secret", "4c1f0e9b7a6d5c3b2a190817f6e5d4c3\n"),
+        ] {
+            std::fs::write(world.path(name), secret).expect("writable");
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(world.path(name), private).expect("ours");
+        }
+        world
+    };
+    let world = region();
+    let near = world.start();
+    assert_eq!(verdict(http(&near), &token(&key))["valid"], true);
+    eventually("it is shared", || redis.ask(&["DBSIZE"]) == b"1");
+    issuer.publish(None);
+    let world = region();
+    let far = world.start();
+    assert_eq!(verdict(http(&far), &token(&key))["valid"], true);
+    assert_eq!(keys(&far, &["doctor"]).0, Some(0), "it has asked nobody");
+    let (_, metrics) = daemon_support::http(
+        far.addresses().admin.expect("configured"),
+        "GET",
+        "/metrics",
+        "",
+    );
+    assert!(metrics.contains("jotd_jwks_shared_total{outcome=\"taken\"} 1"));
+    assert_eq!(far.stop(), Ended::Drained);
+    assert_eq!(near.stop(), Ended::Drained);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 )]
 
 mod jwks_server;
+mod redis_server;
 
 use bytes::Bytes;
 use jotd::clock::Clock;
@@ -19,8 +20,10 @@ use jotd::upstream::{
 };
 use jotd::verdict::{Cause, Reason, Verdict};
 use jotd::verify::{IssTemplate, Issuer, IssuerKeys, IssuerMatch, PolicyId, Records, Want};
+use jwks_server::world::shared_sets;
 use jwks_server::{Answer, Asked, Background, Server, jwks, signing_key};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -64,6 +67,15 @@ impl World {
     }
 
     fn with(server: &Server, terms: TenantTerms, change: impl FnOnce(&mut Remote)) -> Self {
+        Self::start(server, terms, change, None)
+    }
+
+    fn start(
+        server: &Server,
+        terms: TenantTerms,
+        change: impl FnOnce(&mut Remote),
+        shared: Option<(&Path, &str)>,
+    ) -> Self {
         let endpoint = TenantEndpoint::Jwks(
             server
                 .uri("/x/keys")
@@ -96,7 +108,10 @@ impl World {
         );
         let engine = engine.expect("it starts");
         let background = Background::start();
-        let at_hand = KeysAtHand::read(&[]).expect("nothing to read");
+        let mut at_hand = KeysAtHand::read(&[]).expect("nothing to read");
+        if let Some((redis, secret)) = shared {
+            at_hand = at_hand.sharing(shared_sets(redis, secret, engine.clock(), &metrics));
+        }
         let upstream = Upstream::start(
             Vec::new(),
             &at_hand,
@@ -354,6 +369,35 @@ fn a_tenant_s_rotation_is_seen_and_an_unchanged_set_costs_no_cached_verdict() {
         Some(Reason::UnknownKid),
         "the old one is gone at once"
     );
+}
+
+/// One host has loaded it; another has it although its issuer is down by then.
+#[test]
+fn a_tenant_that_another_host_has_loaded_needs_no_issuer() {
+    const SECRET: &str = "4c1f0e9b7a6d5c3b2a190817f6e5d4c3";
+    let redis = redis_server::Redis::start();
+    let key = signing_key("k1");
+    let (good, unknown) = (token("a", &key), token("b", &key));
+    let is_down = Arc::new(AtomicUsize::new(0));
+    let state = Arc::clone(&is_down);
+    let server =
+        Server::start(
+            move |asked| match (tenant_of(asked), state.load(Ordering::Relaxed)) {
+                ("a", 0) => Answer::ok(jwks(&[&key])),
+                (_, 0) => Answer::new("404 Not Found", "no such tenant"),
+                _ => Answer::Hangup,
+            },
+        );
+    let socket = redis.socket();
+    let host = || {
+        let sharing = Some((&*socket, SECRET));
+        World::start(&server, terms(100, 100), |_| {}, sharing)
+    };
+    assert_eq!(host().until_valid(&good), "entra/a");
+    is_down.store(1, Ordering::Relaxed);
+    let started = host();
+    assert_eq!(started.until_valid(&good), "entra/a");
+    assert!(matches!(started.verdict(&unknown), Verdict::Unavailable(_)));
 }
 
 /// Thousands of made-up tenants a second: the issuer is asked no more than the bucket allows, memory stays bounded, a

@@ -61,6 +61,7 @@ pub(super) fn check(
         peers: check_peer::peers(raw, &mut checker),
         revocation,
         keys_state_dir: check_fetch::state_dir(raw, &checker),
+        keys_shared: check_fetch::shared(raw, &mut checker),
         issuers,
         policies,
         warnings: Vec::new(),

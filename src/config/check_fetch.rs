@@ -1,12 +1,15 @@
-//! Checks how key sets are fetched, and where they are kept.
+//! Checks how key sets are fetched, where they are kept, and with whom they are shared.
 #![forbid(unsafe_code)]
 
 use super::check::Checker;
+use super::check_redis::{self, Parts};
 use super::fault::shown;
-use super::raw;
+use super::{SharedKeys, raw};
+use crate::upstream::Seal;
 use http::Uri;
 use std::path::PathBuf;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The folder of [revocation]'s `state_dir` in which fetched sets are kept, unless another is named.
 const FOLDER_DEFAULT: &str = "keys";
@@ -18,6 +21,51 @@ pub(super) fn state_dir(raw: &raw::Document, checker: &Checker<'_>) -> Option<Pa
     }
     let shared = raw.revocation.state_dir.as_ref()?;
     Some(checker.path(&shared.value).join(FOLDER_DEFAULT))
+}
+
+/// How fetched sets are shared, if they are.
+pub(super) fn shared(raw: &raw::Document, checker: &mut Checker<'_>) -> Option<SharedKeys> {
+    let raw = &raw.keys.shared;
+    let secret_file = raw.secret_file.as_ref().map(|file| {
+        let path = checker.readable(file);
+        checker.refuse_exposed(&path, &file.place);
+        // Whether it can be read at all has been said.
+        if let Ok(text) = std::fs::read(&path).map(Zeroizing::new)
+            && let Err(fault) = Seal::parse(&text)
+        {
+            let message = format!("{} {fault}", path.display());
+            checker.found.push(&file.place, message);
+        }
+        (path, &file.place)
+    });
+    let prefix = check_redis::prefix(&raw.prefix, checker);
+    let Some(address) = &raw.address else {
+        if let Some((_, place)) = secret_file {
+            let message =
+                "does nothing without `address`, the Redis through which key sets are shared";
+            checker.found.push(place, message);
+        }
+        return None;
+    };
+    let parts = Parts {
+        address,
+        sentinel_primary: raw.sentinel_primary.as_ref(),
+        user: raw.user.as_ref(),
+        password_file: raw.password_file.as_ref(),
+        ca_file: raw.ca_file.as_ref(),
+    };
+    let server = check_redis::server(&parts, checker);
+    let Some((secret_file, _)) = secret_file else {
+        let message = "needs a `secret_file`: without a seal, whoever can write to Redis could put keys there; run: \
+                       openssl rand -hex 32 > keys.secret";
+        checker.found.push(&address.place, message);
+        return None;
+    };
+    Some(SharedKeys {
+        server,
+        secret_file,
+        prefix,
+    })
 }
 
 /// How long unconfirmed keys are trusted: longer than it takes to ask, or good keys would go while all is well.

@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::check::{Checker, milliseconds};
+use super::check_redis::{self, Parts};
 use super::section::At;
-use super::setting::{FilePath, Name, Text};
-use super::{Revocation, RevocationLog, raw};
+use super::setting::{FilePath, Name};
+use super::{RedisServer, Revocation, RevocationLog, raw};
 use crate::revocation::Staleness;
-use crate::upstream::dial::Address;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -23,9 +23,6 @@ const STATE_DIR_DEFAULT: &str = "/var/lib/jotd";
 
 /// What the log is called that `redis` names.
 const SHORT_LOG: &str = "redis";
-
-/// Longest prefix of keys.
-const PREFIX_BYTES_MAX: usize = 64;
 
 impl Checker<'_> {
     fn revocation(&mut self, document: &raw::Document) -> Option<Revocation> {
@@ -67,24 +64,12 @@ impl Checker<'_> {
             tenant_records_max: raw.tenant_records_max.value.usize(),
             lease: milliseconds(raw.lease_ms.value.u64()),
             write_quorum: quorum,
-            prefix: self.prefix(&raw.prefix),
+            prefix: check_redis::prefix(&raw.prefix, self),
             keep_entries: raw.keep_entries.value.u64(),
             replica_lag_seconds: raw.replica_lag_seconds.value.u64(),
             logs,
             feeds,
         })
-    }
-
-    /// Keys of Redis are any bytes; a prefix that people cannot see or type is a mistake.
-    fn prefix(&mut self, prefix: &At<Text>) -> Box<str> {
-        let text = &*prefix.value.0;
-        if text.len() > PREFIX_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let message = format!(
-                "is no prefix of keys: up to {PREFIX_BYTES_MAX} letters, digits and signs are, without spaces"
-            );
-            self.found.push(&prefix.place, message);
-        }
-        text.into()
     }
 
     /// The log that `redis` is short for.
@@ -95,47 +80,19 @@ impl Checker<'_> {
                            name of its own";
             self.found.push(&address.place, message);
         }
-        self.refuse_no_address(address);
+        check_redis::refuse_no_address(address, self);
         Some(RevocationLog {
             name: SHORT_LOG.into(),
-            addresses: vec![address.value.0.clone()],
-            sentinel_primary: None,
-            user: None,
-            password_file: None,
-            ca_file: None,
+            server: RedisServer {
+                addresses: vec![address.value.0.clone()],
+                sentinel_primary: None,
+                user: None,
+                password_file: None,
+                ca_file: None,
+            },
             replicas: 0,
             on_disk: false,
         })
-    }
-
-    /// Faults what cannot be an address of a log. Whether somebody is there, only a connection shows.
-    fn refuse_no_address(&mut self, address: &At<Text>) {
-        const SCHEMES: [&str; 9] = [
-            "redis://",
-            "rediss://",
-            "valkey://",
-            "valkeys://",
-            "unix:/",
-            "redis+unix:/",
-            "valkey+unix:/",
-            "redis+sentinel://",
-            "rediss+sentinel://",
-        ];
-        let text = &*address.value.0;
-        if !SCHEMES.iter().any(|scheme| text.starts_with(scheme)) {
-            let message =
-                "is no address of a log: redis://host:port, rediss://host:port and unix:/path are";
-            self.found.push(&address.place, message);
-        } else if ["@", "user=", "pass="]
-            .iter()
-            .any(|part| text.contains(part))
-        {
-            let message = "holds a user or password; write a [[revocation.log]] with `user` and `password_file`";
-            self.found.push(&address.place, message);
-        } else if let Err(fault) = Address::of_parts(&[text.into()], None, None) {
-            let message = format!("is no address of a log: {fault}");
-            self.found.push(&address.place, message);
-        }
     }
 
     /// Faults a log of revocations that nobody could ever write to.
@@ -175,38 +132,23 @@ impl Checker<'_> {
         let mut names = HashMap::new();
         let mut logs = Vec::with_capacity(raw.log.len());
         for At { value: log, .. } in &raw.log {
-            let password_file = log.password_file.as_ref().map(|file| {
-                let path = self.readable(file);
-                self.refuse_exposed(&path, &file.place);
-                path
-            });
-            let ca_file = log.ca_file.as_ref().map(|file| self.readable(file));
             let (Some(name), Some(address)) = (&log.name, &log.address) else {
                 continue;
             };
             self.unique(&mut names, "the log name", &name.value.0, &name.place);
-            for address in &address.value.0 {
-                self.refuse_no_address(address);
-            }
-            if address.value.0.len() > 1 && log.sentinel_primary.is_none() {
-                let message = "several addresses are Sentinels: name the primary to ask them for in `sentinel_primary`";
-                self.found.push(&address.place, message);
-            }
+            let server = check_redis::server(
+                &Parts {
+                    address,
+                    sentinel_primary: log.sentinel_primary.as_ref(),
+                    user: log.user.as_ref(),
+                    password_file: log.password_file.as_ref(),
+                    ca_file: log.ca_file.as_ref(),
+                },
+                self,
+            );
             logs.push(RevocationLog {
                 name: (&*name.value.0).into(),
-                addresses: address
-                    .value
-                    .0
-                    .iter()
-                    .map(|at| at.value.0.clone())
-                    .collect(),
-                sentinel_primary: log
-                    .sentinel_primary
-                    .as_ref()
-                    .map(|name| name.value.0.clone()),
-                user: log.user.as_ref().map(|user| user.value.0.clone()),
-                password_file,
-                ca_file,
+                server,
                 replicas: log.replicas.value.usize(),
                 on_disk: log.on_disk.value,
             });

@@ -13,6 +13,7 @@ mod check_fetch;
 mod check_issuer;
 mod check_jwe;
 mod check_peer;
+mod check_redis;
 mod check_revocation;
 mod check_secrets;
 mod check_template;
@@ -76,6 +77,8 @@ pub struct Config {
     pub revocation: Option<Revocation>,
     /// Folder where fetched key sets are kept.
     pub keys_state_dir: Option<PathBuf>,
+    /// How they are shared with other hosts.
+    pub keys_shared: Option<SharedKeys>,
     /// Whose tokens are trusted.
     pub issuers: Vec<Issuer>,
     /// Named request policies.
@@ -221,6 +224,17 @@ pub struct RevocationPoll {
 pub struct RevocationLog {
     /// Its name.
     pub name: Arc<str>,
+    /// Where it is.
+    pub server: RedisServer,
+    /// How many replicas must confirm an entry.
+    pub replicas: usize,
+    /// Whether an entry must be on disks.
+    pub on_disk: bool,
+}
+
+/// A Redis or Valkey server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisServer {
     /// Where it is; several for Sentinels.
     pub addresses: Vec<Box<str>>,
     /// The primary to ask Sentinels for.
@@ -231,10 +245,17 @@ pub struct RevocationLog {
     pub password_file: Option<PathBuf>,
     /// Authorities to trust for TLS instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// How many replicas must confirm an entry.
-    pub replicas: usize,
-    /// Whether an entry must be on disks.
-    pub on_disk: bool,
+}
+
+/// How fetched key sets are shared with other hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedKeys {
+    /// Where.
+    pub server: RedisServer,
+    /// A file with the secrets that seal them.
+    pub secret_file: PathBuf,
+    /// What the keys in Redis begin with.
+    pub prefix: Box<str>,
 }
 
 impl Revocation {

@@ -402,6 +402,28 @@ section! {
         /// Folder where fetched key sets are kept, so that a start does not need their issuers. Unset: the folder
         /// `keys` in the state_dir of [revocation], if there is one.
         optional state_dir: FilePath;
+        /// Sharing fetched key sets with other hosts, so that one fetches for all.
+        section shared: SharedKeys;
+    }
+}
+
+section! {
+    /// Sharing fetched key sets with other hosts, so that one fetches for all.
+    struct SharedKeys {
+        /// The address of Redis or Valkey, as of a [[revocation.log]]. Unset: each host fetches for itself.
+        optional address: OneOrMany<Text>;
+        /// The name of the primary that the addresses, which are then Sentinels, are asked for.
+        optional sentinel_primary: Name;
+        /// The ACL user.
+        optional user: Name;
+        /// A file with the ACL user's password.
+        optional password_file: FilePath;
+        /// Certificates of authorities, in PEM, to trust for TLS instead of the system's.
+        optional ca_file: FilePath;
+        /// A file with the secrets of those who share, one a line: the first seals what is shared, each opens it.
+        optional secret_file: FilePath;
+        /// What the keys in Redis begin with.
+        default prefix: Text = "jwks:jotd";
     }
 }
 

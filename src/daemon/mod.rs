@@ -11,6 +11,7 @@ mod io;
 mod listen;
 mod notify;
 mod records;
+mod redis;
 mod reload;
 mod revocation;
 mod watchdog;
@@ -135,7 +136,11 @@ impl Daemon {
             Some(kept) => KeysAtHand::read_kept(&feeds, kept, clock.now()),
             None => KeysAtHand::read(&feeds),
         };
-        let keys = keys.map_err(Fault::Keys)?;
+        let mut keys = keys.map_err(Fault::Keys)?;
+        if let Some(shared) = &config.keys_shared {
+            let sets = redis::shared_sets(shared, &clock, &metrics);
+            keys = keys.sharing(sets.map_err(|why| Fault::Keys(vec![why]))?);
+        }
         let revocation = config.revocation.as_ref().map(Prepared::new).transpose()?;
         let held_against = HeldAgainst {
             replay: Arc::new(revocation::replay(&config, revocation.as_ref())?),

@@ -121,6 +121,7 @@ impl Reloader {
             single_use_tokens_max: current.single_use_tokens_max,
             revocation: current.revocation.clone(),
             keys_state_dir: current.keys_state_dir.clone(),
+            keys_shared: current.keys_shared.clone(),
             ..next
         };
         Ok(done)
@@ -168,7 +169,13 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("log", same(&old.log, &new.log)),
         ("revocation", same(&old.revocation, &new.revocation)),
-        ("keys", same(&old.keys_state_dir, &new.keys_state_dir)),
+        (
+            "keys",
+            same(
+                &(&old.keys_state_dir, &old.keys_shared),
+                &(&new.keys_state_dir, &new.keys_shared),
+            ),
+        ),
     ]
     .into_iter()
     .filter_map(|(section, is_same)| (!is_same).then_some(section))

@@ -1,7 +1,7 @@
 //! Revocation, where it is configured: this host's log, the register, and what the admin listener gets of them.
 #![forbid(unsafe_code)]
 
-use super::Fault;
+use super::{Fault, redis};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::engine::Engine;
@@ -10,7 +10,6 @@ use crate::os;
 use crate::replay::{SharedUses, UsedTokens};
 use crate::revocation::{IdKey, Options, Register};
 use crate::transport::admin::{self, BearerSecret};
-use crate::upstream::dial::Address;
 use crate::upstream::revocation::redis::{Durability, LogOptions, Options as LogsOptions, Uses};
 use crate::upstream::revocation::{Desk, Intake, Poll, Polling, Polls};
 use crate::verify::{self, Replay};
@@ -210,20 +209,9 @@ fn random_ids() -> IdKey {
 fn logs(config: &config::Revocation) -> Result<Option<LogsOptions>, Fault> {
     let mut logs = Vec::with_capacity(config.logs.len());
     for log in &config.logs {
-        let address = Address::of_parts(
-            &log.addresses,
-            log.sentinel_primary.as_deref(),
-            log.user.as_deref(),
-        );
-        let mut address =
-            address.map_err(|fault| Fault::Revocation(format!("log {}: {fault}", log.name)))?;
-        if let Some(path) = &log.password_file {
-            let password = String::from_utf8_lossy(read(path)?.trim_ascii()).into_owned();
-            address.password = Some(password);
-        }
-        if let Some(path) = &log.ca_file {
-            address.authorities = Some(read(path)?.to_vec());
-        }
+        let address = redis::address(&log.server);
+        let address =
+            address.map_err(|why| Fault::Revocation(format!("log {}: {why}", log.name)))?;
         let replicas = u32::try_from(log.replicas).unwrap_or(u32::MAX);
         logs.push(LogOptions {
             name: log.name.to_string(),

@@ -6,6 +6,7 @@ use super::follow::Follower;
 use super::kept::KeptSets;
 use super::looking::Looking;
 use super::publish::{Lease, Publisher};
+use super::shared::SharedSets;
 use super::source::{Files, NoUsableKey, Source, pin};
 use crate::clock::{self, Now};
 use crate::crypto::Scheme;
@@ -174,6 +175,7 @@ pub(super) struct Keeping {
     pub(super) looking: Option<Arc<Looking>>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) kept: Option<Arc<KeptSets>>,
+    pub(super) shared: Option<Arc<SharedSets>>,
 }
 
 /// Keeps one feed current until it is aborted.
@@ -185,6 +187,7 @@ pub(super) async fn run(feed: Feed, keeping: Keeping) {
         looking,
         publisher,
         kept,
+        shared,
     } = keeping;
     match (feed.source.clone(), looking) {
         (Source::Files(files), _) => {
@@ -204,6 +207,7 @@ pub(super) async fn run(feed: Feed, keeping: Keeping) {
                 looking,
                 publisher,
                 kept,
+                shared,
             };
             follower.run().await;
         }

@@ -108,6 +108,16 @@ impl Fetcher {
         (way, self.tag)
     }
 
+    /// The entity tag of the last set, and whose it is.
+    pub(super) fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
+    /// Goes on from another's last fetch.
+    pub(super) fn set_tag(&mut self, tag: Option<Tag>) {
+        self.tag = tag;
+    }
+
     /// Forgets the entity tag, so that the next fetch brings the whole set.
     pub(super) fn forget(&mut self) {
         self.tag = None;

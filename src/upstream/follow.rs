@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 use super::Feed;
-use super::fetch::{Fetched, Fetcher};
+use super::fetch::Fetcher;
 use super::kept::KeptSets;
 use super::ledger::Alarm;
 use super::looking::{Ended, Looked, Looking};
 use super::publish::{Lease, Publisher};
+use super::shared::SharedSets;
 use super::source::Remote;
+use super::supply::{Supplied, Supply};
 use crate::clock;
 use bytes::Bytes;
 use std::collections::hash_map::RandomState;
@@ -42,11 +44,12 @@ pub(super) struct Follower {
     pub(super) looking: Arc<Looking>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) kept: Option<Arc<KeptSets>>,
+    pub(super) shared: Option<Arc<SharedSets>>,
 }
 
 /// What the loop knows from one look to the next.
 struct State {
-    fetcher: Fetcher,
+    supply: Supply,
     failures: u32,
     /// When what is kept on disk was dated, as time since boot; `None` if it was not by us.
     kept_at: Option<Duration>,
@@ -57,55 +60,58 @@ struct Found {
     outcome: &'static str,
     why: Option<String>,
     is_changed: bool,
+    /// Whether a key that is not there does not exist: the issuer was asked since the look began.
+    is_proof: bool,
     wait: Duration,
+}
+
+/// Why a rest is over.
+enum Rested {
+    /// The next look is due; `true` if for somebody's sake.
+    Look(bool),
+    /// Another host has brought something.
+    News(Box<Supplied>),
 }
 
 impl Follower {
     pub(super) async fn run(self) {
+        let now = clock::since_boot();
+        let trust_left = self
+            .looking
+            .trusted_until()
+            .map(|until| until.saturating_sub(now));
+        let has_since = trust_left.map(|left| self.remote.keys_max_age.saturating_sub(left));
+        let fetcher = Fetcher::new(self.remote.clone());
+        let shared = self.shared.clone();
         let mut state = State {
-            fetcher: Fetcher::new(self.remote.clone()),
+            supply: Supply::new(fetcher, self.remote.clone(), shared, has_since),
             failures: 0,
             kept_at: None,
         };
-        let mut is_sought = false;
+        let mut rested = match state.supply.news().await {
+            Some(news) => Rested::News(Box::new(news)),
+            None => Rested::Look(false),
+        };
         loop {
-            let turn = self.publisher.take_fetch().await;
-            let began = self.looking.begin(is_sought);
-            let found = self.look(&mut state, is_sought, began).await;
-            drop(turn);
-            self.publisher
-                .count_outcome(&self.feed.owner.issuer, found.outcome);
-            let how = match found.outcome {
-                "ok" | "not_modified" => Ended::Well,
-                _ => Ended::Badly(found.wait),
+            let wait = match rested {
+                Rested::Look(is_sought) => {
+                    let turn = self.publisher.take_fetch().await;
+                    let wait = self.look(&mut state, is_sought).await;
+                    drop(turn);
+                    wait
+                }
+                Rested::News(news) => self.hear(&mut state, *news).await,
             };
-            let looked = Looked {
-                began,
-                outcome: found.outcome,
-                why: found.why,
-            };
-            self.looking.end(looked, how);
-            if how == Ended::Well {
-                state.failures = 0;
-                self.publisher.engine().keys_looked_at(
-                    &self.feed.owner.issuer,
-                    began,
-                    found.is_changed,
-                );
-            }
-            is_sought = self.rest(clock::since_boot() + found.wait).await;
+            rested = self.rest(&mut state, clock::since_boot() + wait).await;
         }
     }
 
-    /// Looks once. What it brings is among the records when this returns.
-    async fn look(&self, state: &mut State, is_sought: bool, began: Duration) -> Found {
+    /// Looks once; returns when to look again.
+    async fn look(&self, state: &mut State, is_sought: bool) -> Duration {
         let issuer = &self.feed.owner.issuer;
-        let Fetched {
-            set,
-            fresh_for,
-            server_time,
-        } = match state.fetcher.fetch(is_sought).await {
-            Ok(fetched) => fetched,
+        let began = self.looking.begin(is_sought);
+        let found = match state.supply.fetch(is_sought).await {
+            Ok(supplied) => self.take(state, supplied, began).await,
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);
                 let wait = backoff(state.failures, &self.remote);
@@ -116,86 +122,139 @@ impl Follower {
                     again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                     "keys could not be fetched, and stay as they were: {error}"
                 );
-                return Found {
+                Found {
                     outcome: error.outcome(),
                     why: Some(error.to_string()),
                     is_changed: false,
+                    is_proof: false,
                     wait,
-                };
+                }
             }
         };
-        if let Some(server_time) = server_time {
+        self.publisher.count_outcome(issuer, found.outcome);
+        let how = match found.outcome {
+            "ok" | "not_modified" | "shared" if found.is_proof => Ended::Well,
+            "shared" => Ended::Unproven,
+            _ => Ended::Badly(found.wait),
+        };
+        let looked = Looked {
+            began,
+            outcome: found.outcome,
+            why: found.why,
+        };
+        self.looking.end(looked, how);
+        if !matches!(how, Ended::Badly(_)) {
+            state.failures = 0;
+        }
+        if how == Ended::Well || found.is_changed {
+            // What was not asked of the issuer since then is an answer to nobody but those whose keys have come.
+            let since = if found.is_proof {
+                began
+            } else {
+                Duration::ZERO
+            };
+            let engine = self.publisher.engine();
+            engine.keys_looked_at(issuer, since, found.is_changed);
+        }
+        found.wait
+    }
+
+    /// Takes what another host has brought; returns when to look.
+    async fn hear(&self, state: &mut State, news: Supplied) -> Duration {
+        let issuer = &self.feed.owner.issuer;
+        let found = self.take(state, news, clock::since_boot()).await;
+        self.publisher.count_outcome(issuer, found.outcome);
+        if found.is_changed {
+            let engine = self.publisher.engine();
+            engine.keys_looked_at(issuer, Duration::ZERO, true);
+        }
+        found.wait
+    }
+
+    /// Takes what was brought. It is among the records when this returns.
+    async fn take(&self, state: &mut State, mut supplied: Supplied, began: Duration) -> Found {
+        let issuer = &self.feed.owner.issuer;
+        if let Some(server_time) = supplied.server_time {
             self.publisher.note_time(issuer, server_time);
         }
-        let trusted_until = Some(began + self.remote.keys_max_age);
-        let wait = fresh(fresh_for, &self.remote);
-        let Some((jwks, body)) = set else {
+        let trusted_until = (began + self.remote.keys_max_age).saturating_sub(supplied.age);
+        let mut found = Found {
+            outcome: match (supplied.is_shared, &supplied.set) {
+                (true, _) => "shared",
+                (false, Some(_)) => "ok",
+                (false, None) => "not_modified",
+            },
+            why: None,
+            is_changed: false,
+            is_proof: supplied.is_proof,
+            wait: fresh(supplied.fresh_for, &self.remote),
+        };
+        let Some((jwks, body)) = supplied.set.take() else {
             // What was withdrawn for its age is not here to be confirmed.
             if !self.publisher.has_keys(issuer) {
-                state.fetcher.forget();
-                return Found {
-                    outcome: "invalid",
-                    why: Some("the issuer says that nothing has changed since never".to_owned()),
-                    is_changed: false,
-                    wait: Duration::ZERO,
-                };
+                state.supply.forget();
+                found.outcome = "invalid";
+                found.why = Some("the issuer says that nothing has changed since never".to_owned());
+                found.wait = Duration::ZERO;
+                return found;
             }
-            self.looking.trust_until(trusted_until);
-            self.keep(state, None).await;
-            return Found {
-                outcome: "not_modified",
-                why: None,
-                is_changed: false,
-                wait,
-            };
+            self.looking.trust_until(Some(trusted_until));
+            self.keep(state, None, Duration::ZERO).await;
+            return found;
         };
         match self.feed.pin_noting(&jwks, &self.publisher) {
             Ok(keys) => {
                 tracing::debug!(issuer = &**issuer, keys = keys.len(), "keys fetched");
-                let is_changed = self.publisher.publish(&self.lease, issuer, keys);
-                self.looking.trust_until(trusted_until);
-                self.keep(state, Some((body, is_changed))).await;
-                Found {
-                    outcome: "ok",
-                    why: None,
-                    is_changed,
-                    wait,
-                }
+                found.is_changed = self.publisher.publish(&self.lease, issuer, keys);
+                self.looking.trust_until(Some(trusted_until));
+                state.supply.settle(&mut supplied, true).await;
+                self.keep(state, Some((body, found.is_changed)), supplied.age)
+                    .await;
             }
             Err(error) => {
+                state.supply.settle(&mut supplied, false).await;
                 // Not remembered: the same broken set again must not pass for "not modified".
-                state.fetcher.forget();
+                state.supply.forget();
                 state.failures = state.failures.saturating_add(1);
                 tracing::warn!(issuer = &**issuer, "the keys stay as they were: {error}");
-                Found {
-                    outcome: "empty",
-                    why: Some(error.to_string()),
-                    is_changed: false,
-                    wait: backoff(state.failures, &self.remote),
-                }
+                found.outcome = "empty";
+                found.why = Some(error.to_string());
+                found.wait = backoff(state.failures, &self.remote);
             }
         }
+        found
     }
 
-    /// Waits for the next look; whether it is for somebody's sake.
-    async fn rest(&self, until: Duration) -> bool {
+    /// Waits for the next look, or for news.
+    async fn rest(&self, state: &mut State, until: Duration) -> Rested {
+        let news_every = state.supply.news_every();
+        let mut news_at = news_every.map(|every| clock::since_boot() + every);
         loop {
             let now = clock::since_boot();
             let trusted = self.trust(now);
-            let nap = until
-                .saturating_sub(now)
-                .min(trusted.unwrap_or(TRUST_LOOK_MAX))
-                .min(TRUST_LOOK_MAX);
+            let nap = [Some(until), news_at]
+                .into_iter()
+                .flatten()
+                .map(|at| at.saturating_sub(now))
+                .chain(trusted)
+                .fold(TRUST_LOOK_MAX, Duration::min);
             tokio::select! {
                 () = tokio::time::sleep(nap) => {
-                    if clock::since_boot() >= until {
-                        return false;
+                    let now = clock::since_boot();
+                    if now >= until {
+                        return Rested::Look(false);
+                    }
+                    if news_at.is_some_and(|at| now >= at) {
+                        if let Some(news) = state.supply.news().await {
+                            return Rested::News(Box::new(news));
+                        }
+                        news_at = news_every.map(|every| clock::since_boot() + every);
                     }
                 }
-                () = self.looking.until_due() => return true,
+                () = self.looking.until_due() => return Rested::Look(true),
                 () = self.nudge.notified() => {
                     tokio::time::sleep(self.looking.allowed_in()).await;
-                    return true;
+                    return Rested::Look(true);
                 }
             }
         }
@@ -219,7 +278,7 @@ impl Follower {
     }
 
     /// Keeps a set on disk, or notes that what is kept there holds still.
-    async fn keep(&self, state: &mut State, fetched: Option<(Bytes, bool)>) {
+    async fn keep(&self, state: &mut State, fetched: Option<(Bytes, bool)>, age: Duration) {
         let Some(kept) = self.kept.clone() else {
             return;
         };
@@ -232,7 +291,8 @@ impl Follower {
             return;
         }
         let (issuer, remote) = (Arc::clone(&self.feed.owner.issuer), self.remote.clone());
-        let seen_at = self.publisher.now();
+        let age_seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        let seen_at = self.publisher.now().saturating_sub(age_seconds);
         #[expect(
             clippy::disallowed_methods,
             reason = "this runtime carries no connections, and writing a file is seldom"
@@ -246,7 +306,7 @@ impl Follower {
             Ok(()) => state.kept_at = Some(now),
             Err(error) => {
                 // Only a whole set can be kept, so that the next one is to be sent whole.
-                state.fetcher.forget();
+                state.supply.forget();
                 let issuer = &*self.feed.owner.issuer;
                 tracing::warn!(issuer, %error, "the keys are not kept on disk");
             }

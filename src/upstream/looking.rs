@@ -40,6 +40,8 @@ pub(super) struct Looked {
 pub(super) enum Ended {
     /// The issuer answered, and its keys are among the records.
     Well,
+    /// Another host asked it before the look began: keys are there, and of those that are not nothing is known.
+    Unproven,
     /// It did not, and will be asked again after so long.
     Badly(Duration),
 }
@@ -110,6 +112,7 @@ impl Looking {
             Ended::Well => {
                 let _ = self.search().succeed(now);
             }
+            Ended::Unproven => self.search().end_unproven(now),
             Ended::Badly(again_in) => self.search().fail(again_in, now),
         }
         self.ended.send_replace(looked);

@@ -19,8 +19,10 @@ mod report;
 pub mod revocation;
 mod ring;
 mod search;
+mod shared;
 mod source;
 mod status;
+mod supply;
 mod tenants;
 mod uri;
 mod watch;
@@ -32,6 +34,7 @@ pub use feed::Feed;
 pub use given::Given;
 pub use kept::KeptSets;
 pub use report::{Refreshed, TooMany};
+pub use shared::{Seal, SealFault, SharedSets};
 pub use source::{
     Endpoint, FETCH_TIMEOUT_MS_DEFAULT, FileError, FileFault, FileKeys, Files, KEY_WAIT_MS_DEFAULT,
     KEYS_MAX_AGE_SECONDS_DEFAULT, NoUsableKey, REFETCH_MIN, REFRESH_SECONDS_DEFAULT, Remote,
@@ -61,6 +64,8 @@ pub struct KeysAtHand {
     by_issuer: HashMap<Arc<str>, feed::AtHand>,
     /// Where fetched sets are kept.
     kept: Option<Arc<KeptSets>>,
+    /// What other hosts have fetched.
+    shared: Option<Arc<SharedSets>>,
 }
 
 impl KeysAtHand {
@@ -97,10 +102,18 @@ impl KeysAtHand {
             Ok(Self {
                 by_issuer: keys,
                 kept: kept.map(|(kept, _)| kept),
+                shared: None,
             })
         } else {
             Err(faults)
         }
+    }
+
+    /// The same, with sets that hosts share: what another has fetched need not be fetched here.
+    #[must_use]
+    pub fn sharing(self, sets: Arc<SharedSets>) -> Self {
+        let shared = Some(sets);
+        Self { shared, ..self }
     }
 
     /// An issuer's keys.
@@ -120,6 +133,7 @@ pub struct Upstream {
     seeker: Seeker,
     tenants: tenants::Tenants,
     kept: Option<Arc<KeptSets>>,
+    shared: Option<Arc<SharedSets>>,
     running: Mutex<HashMap<Arc<str>, Running>>,
 }
 
@@ -175,11 +189,16 @@ impl Upstream {
                 looks: Arc::default(),
                 publisher: Arc::downgrade(&publisher),
             },
-            tenants: tenants::Tenants::start(Arc::clone(&publisher), &runtime),
+            tenants: tenants::Tenants::start(
+                Arc::clone(&publisher),
+                at_hand.shared.clone(),
+                &runtime,
+            ),
             publisher,
             runtime,
             watch: Watch::new(),
             kept: at_hand.kept.clone(),
+            shared: at_hand.shared.clone(),
             running: Mutex::default(),
         };
         let turn = upstream.publisher.take_turn();
@@ -339,6 +358,7 @@ impl Upstream {
             looking: looking.clone(),
             publisher: self.publisher.clone(),
             kept: self.kept.clone(),
+            shared: self.shared.clone(),
         };
         let task = self.runtime.spawn(feed::run(feed.clone(), keeping));
         Running {

@@ -166,7 +166,7 @@ impl Publisher {
             outcome,
         };
         self.metrics.jwks_fetches.get_or_create(&labels).inc();
-        if matches!(outcome, "ok" | "not_modified") {
+        if matches!(outcome, "ok" | "not_modified" | "shared") {
             let labels = IssuerLabels {
                 issuer: issuer.clone(),
             };

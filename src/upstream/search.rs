@@ -131,6 +131,12 @@ impl Search {
         began
     }
 
+    /// The look brought what somebody else had seen before: whoever wants to know of a key still does.
+    pub(super) fn end_unproven(&mut self, now: Duration) {
+        self.end(now);
+        self.not_before = Duration::ZERO;
+    }
+
     /// The look brought nothing that counts; the next one for the sake of a key comes no sooner than this.
     pub(super) fn fail(&mut self, again_in: Duration, now: Duration) {
         self.end(now);

@@ -13,7 +13,10 @@ use jotd::issuer::{Claims, SigningKey};
 use jotd::keys::Owner;
 use jotd::metrics::Metrics;
 use jotd::policy::Policy;
-use jotd::upstream::{Endpoint, Feed, KeptSets, KeysAtHand, Remote, Source, Upstream};
+use jotd::upstream::dial::Address;
+use jotd::upstream::{
+    Endpoint, Feed, KeptSets, KeysAtHand, Remote, Seal, SharedSets, Source, Upstream,
+};
 use jotd::verdict::Verdict;
 use jotd::verify::{Issuer, IssuerKeys, IssuerMatch, PolicyId, Records, Want};
 use std::path::Path;
@@ -57,6 +60,15 @@ impl World {
 
     /// Keeps what is fetched in a folder.
     pub(crate) fn keeping(remote: Remote, folder: Option<&Path>) -> Self {
+        Self::start(remote, folder, None)
+    }
+
+    /// Shares what is fetched with others who have the secret.
+    pub(crate) fn sharing(remote: Remote, redis: &Path, secret: &str) -> Self {
+        Self::start(remote, None, Some((redis, secret)))
+    }
+
+    fn start(remote: Remote, folder: Option<&Path>, shared: Option<(&Path, &str)>) -> Self {
         let feeds = vec![Feed {
             owner: Owner {
                 issuer: "acme".into(),
@@ -73,7 +85,11 @@ impl World {
                 KeysAtHand::read_kept(&feeds, Arc::new(kept), clock.now())
             }
         };
-        let at_hand = at_hand.expect("nothing is wrong with it");
+        let mut at_hand = at_hand.expect("nothing is wrong with it");
+        let metrics = Arc::new(Metrics::new());
+        if let Some((redis, secret)) = shared {
+            at_hand = at_hand.sharing(shared_sets(redis, secret, &clock, &metrics));
+        }
         let issuer = Issuer {
             name: "acme".into(),
             tenant: "default".into(),
@@ -87,7 +103,6 @@ impl World {
             token_bytes_max: 4096,
         };
         let records = Arc::new(Records::new(vec![issuer], Vec::new()).expect("one issuer"));
-        let metrics = Arc::new(Metrics::new());
         let engine = Engine::start(&Options::default(), records, clock, metrics.clone());
         let engine = engine.expect("it starts");
         let background = Background::start();
@@ -169,6 +184,24 @@ impl World {
         let line = format!("jotd_jwks_fetch_total{{issuer=\"acme\",outcome=\"{outcome}\"}}");
         eventually(&line, || self.metrics.render().contains(&line));
     }
+}
+
+pub(crate) fn shared_sets(
+    redis: &Path,
+    secret: &str,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+) -> Arc<SharedSets> {
+    let address = Address::parse(&format!("redis+unix://{}", redis.display()));
+    let seal = Seal::parse(secret.as_bytes()).expect("a good secret");
+    let sets = SharedSets::new(
+        &address.expect("an address"),
+        seal,
+        "jwks:jotd",
+        clock.clone(),
+        Arc::clone(metrics),
+    );
+    Arc::new(sets.expect("an address"))
 }
 
 pub(crate) fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {

@@ -12,6 +12,7 @@ mod documented;
 mod feeds;
 mod figures;
 mod many;
+#[path = "../redis_server/mod.rs"]
 mod redis;
 mod shared;
 mod status_lists;

@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     let is_well = |issuer: &Value| {
         matches!(
             issuer["outcome"].as_str(),
-            Some("ok" | "not_modified" | "local")
+            Some("ok" | "not_modified" | "shared" | "local")
         )
     };
     Ok(if issuers.iter().all(is_well) {

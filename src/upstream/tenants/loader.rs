@@ -7,6 +7,7 @@ use super::{Asked, Feeds, TenantFeed};
 use crate::clock;
 use crate::upstream::fetch::{Tag, Way};
 use crate::upstream::publish::Publisher;
+use crate::upstream::shared::SharedSets;
 use crate::verify::{Records, TenantSought};
 use fetching::Done;
 use std::collections::{BTreeSet, HashMap};
@@ -40,6 +41,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub(super) struct Loader {
     asked: Arc<Asked>,
     publisher: Arc<Publisher>,
+    /// What other hosts have fetched.
+    sets: Option<Arc<SharedSets>>,
     /// By template: what its fetches share.
     shared: HashMap<Arc<str>, Shared>,
     /// Tenants that are loaded, or about to be, by `iss`.
@@ -89,10 +92,15 @@ impl Known {
 }
 
 impl Loader {
-    pub(super) fn new(asked: Arc<Asked>, publisher: Arc<Publisher>) -> Self {
+    pub(super) fn new(
+        asked: Arc<Asked>,
+        publisher: Arc<Publisher>,
+        sets: Option<Arc<SharedSets>>,
+    ) -> Self {
         Self {
             asked,
             publisher,
+            sets,
             shared: HashMap::new(),
             known: HashMap::new(),
             due: BTreeSet::new(),

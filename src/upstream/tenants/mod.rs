@@ -12,6 +12,7 @@ mod searches;
 mod wishes;
 
 use super::publish::{Publisher, Turn};
+use super::shared::SharedSets;
 use super::source::KEY_WAIT_MS_DEFAULT;
 use super::source::{Endpoint, Remote};
 use crate::clock;
@@ -145,14 +146,18 @@ pub(super) struct Tenants {
 }
 
 impl Tenants {
-    pub(super) fn start(publisher: Arc<Publisher>, runtime: &Handle) -> Self {
+    pub(super) fn start(
+        publisher: Arc<Publisher>,
+        shared: Option<Arc<SharedSets>>,
+        runtime: &Handle,
+    ) -> Self {
         let asked = Arc::new(Asked {
             wishes: Wishes::new(),
             feeds: ArcSwap::default(),
             rest: Mutex::default(),
             searches: Searches::default(),
         });
-        let loader = Loader::new(Arc::clone(&asked), publisher);
+        let loader = Loader::new(Arc::clone(&asked), publisher, shared);
         let task = runtime.spawn(loader.run()).abort_handle();
         Self { asked, task }
     }

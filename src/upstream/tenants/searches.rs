@@ -40,15 +40,27 @@ impl Searches {
         }
     }
 
-    /// It was answered, and what it brought is in the records. The first of a tenant began at this time.
-    pub(super) fn succeed(&self, iss: &Arc<str>, remote: &Remote, began: Duration, now: Duration) {
+    /// It was answered, and what it brought is in the records; a proof of what is not in it only if the issuer was asked
+    /// since. The first of a tenant began at this time.
+    pub(super) fn succeed(
+        &self,
+        iss: &Arc<str>,
+        remote: &Remote,
+        began: Duration,
+        now: Duration,
+        is_proof: bool,
+    ) {
         let mut all = self.lock();
         let search = all.entry(Arc::clone(iss)).or_insert_with(|| {
             let mut search = Search::new(remote.refetch_min, remote.key_wait, began);
             search.begin(false, began);
             search
         });
-        search.succeed(now);
+        if is_proof {
+            search.succeed(now);
+        } else {
+            search.end_unproven(now);
+        }
     }
 
     /// It brought nothing.

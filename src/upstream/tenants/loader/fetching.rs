@@ -4,10 +4,11 @@ use super::super::TenantFeed;
 use super::super::rest::ABSENT_FOR;
 use super::{Known, Loader};
 use crate::clock;
-use crate::keys::KeySet;
-use crate::upstream::fetch::{FetchError, Fetched, Fetcher, Tag, Way};
+use crate::keys::{KeySet, Owner};
+use crate::upstream::fetch::{FetchError, Fetcher, Tag, Way};
 use crate::upstream::follow::{backoff, fresh};
 use crate::upstream::source::{Remote, pin};
+use crate::upstream::supply::{Supplied, Supply};
 use crate::verify::TenantSought;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +19,30 @@ pub(super) struct Done {
     feed: Arc<TenantFeed>,
     sought: TenantSought,
     remote: Remote,
-    fetched: Result<Fetched, FetchError>,
+    brought: Result<Brought, FetchError>,
     way: Way,
     tag: Option<Tag>,
     was_loaded: bool,
     began: Duration,
+}
+
+/// What a fetch brought.
+struct Brought {
+    content: Content,
+    fresh_for: Option<Duration>,
+    /// How long ago the issuer said so.
+    age: Duration,
+    /// Whether the issuer was asked since the fetch began.
+    is_proof: bool,
+    is_shared: bool,
+}
+
+enum Content {
+    Keys(Arc<KeySet>),
+    /// The keys are those we have.
+    Same,
+    /// Nothing in it can be used.
+    Unusable,
 }
 
 impl Loader {
@@ -52,21 +72,28 @@ impl Loader {
         self.loads += usize::from(!was_loaded);
         // Whoever is not loaded has no use for hearing that nothing has changed.
         let tag = known.tag.take().filter(|_| was_loaded);
-        let mut fetcher = Fetcher::resumed(remote.clone(), way, tag);
+        let has_since = known.fetched_at.map(|at| now.saturating_sub(at));
+        let fetcher = Fetcher::resumed(remote.clone(), way, tag);
+        let sets = self.sets.clone();
+        let mut supply = Supply::new(fetcher, remote.clone(), sets, has_since);
         self.asked.searches.begin(iss, is_sought, now);
         let publisher = Arc::clone(&self.publisher);
         let (iss, feed) = (Arc::clone(iss), Arc::clone(feed));
         self.fetches.spawn(async move {
             let turn = publisher.take_fetch().await;
-            let fetched = fetcher.fetch(is_sought).await;
+            let supplied = supply.fetch(is_sought).await;
             drop(turn);
-            let (way, tag) = fetcher.into_parts();
+            let brought = match supplied {
+                Ok(supplied) => Ok(bring(&mut supply, supplied, &sought.owner, &feed).await),
+                Err(error) => Err(error),
+            };
+            let (way, tag) = supply.into_parts();
             Done {
                 iss,
                 feed,
                 sought,
                 remote,
-                fetched,
+                brought,
                 way,
                 tag,
                 was_loaded,
@@ -98,39 +125,41 @@ impl Loader {
         }
         self.shared_of(&done.feed, now).way = done.way.clone();
         let mut is_changed = false;
-        let (outcome, fresh_for) = match &done.fetched {
-            Ok(Fetched {
-                set: None,
-                fresh_for,
-                ..
-            }) => ("not_modified", Some(*fresh_for)),
-            Ok(Fetched {
-                set: Some((jwks, _)),
-                fresh_for,
-                ..
-            }) => match pin(&done.sought.owner, jwks, &done.feed.schemes) {
-                Ok((keys, _)) => match self.publish(&done, keys) {
+        let (outcome, brought) = match &done.brought {
+            Ok(brought) => match &brought.content {
+                Content::Unusable => ("empty", None),
+                Content::Same => ("not_modified", Some(brought)),
+                Content::Keys(keys) => match self.publish(&done, Arc::clone(keys)) {
                     Some(changed) => {
                         is_changed = changed;
-                        ("ok", Some(*fresh_for))
+                        (
+                            if brought.is_shared { "shared" } else { "ok" },
+                            Some(brought),
+                        )
                     }
                     // It has another name now, or is not ours any more.
                     None => return self.unload(&done.iss, &done.feed, "untrusted"),
                 },
-                Err(_) => ("empty", None),
             },
             Err(error) => (error.outcome(), None),
         };
         self.publisher
             .count_tenant_fetch(&done.feed.issuer, outcome);
-        match fresh_for {
-            Some(fresh_for) => {
+        match brought {
+            Some(brought) => {
                 self.asked.rest().forget(&done.iss);
                 // Before anybody is called back: what the look has shown is known to those who come.
                 let searches = &self.asked.searches;
-                searches.succeed(&done.iss, &done.remote, done.began, now);
-                self.schedule(&done, now + fresh(fresh_for, &done.remote), Some(now), 0);
-                self.call_back(&done.feed, &done.iss, done.began, is_changed);
+                searches.succeed(&done.iss, &done.remote, done.began, now, brought.is_proof);
+                let due = now + fresh(brought.fresh_for, &done.remote);
+                let confirmed_at = now.saturating_sub(brought.age);
+                self.schedule(&done, due, Some(confirmed_at), 0);
+                let since = if brought.is_proof {
+                    done.began
+                } else {
+                    Duration::ZERO
+                };
+                self.call_back(&done.feed, &done.iss, since, is_changed);
             }
             None => self.failed(&done, now),
         }
@@ -146,7 +175,7 @@ impl Loader {
             return self.schedule(done, now + wait, fetched_at, failures);
         }
         self.forget(&done.iss);
-        let says_no = matches!(&done.fetched, Err(FetchError::Status(status))
+        let says_no = matches!(&done.brought, Err(FetchError::Status(status))
             if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429));
         if says_no {
             self.asked.rest().absent(&done.iss, now);
@@ -163,7 +192,7 @@ impl Loader {
 
     /// Publishes a tenant's keys, unless they are those it has: a new generation would cost its cached verdicts. Whether
     /// they are others; `None` where they were fetched for somebody whom the records do not know so.
-    fn publish(&self, done: &Done, keys: KeySet) -> Option<bool> {
+    fn publish(&self, done: &Done, keys: Arc<KeySet>) -> Option<bool> {
         let turn = self.publisher.take_turn();
         let records = turn.records();
         let owner = &done.sought.owner;
@@ -177,7 +206,7 @@ impl Loader {
         if known.is_some_and(|known| known.is_same(&keys)) {
             return Some(false);
         }
-        let next = records.with_tenant(&done.iss, Some(Arc::new(keys)))?;
+        let next = records.with_tenant(&done.iss, Some(keys))?;
         turn.replace(next);
         if !done.was_loaded {
             self.publisher.count_tenant(&done.feed.issuer, "loaded");
@@ -203,5 +232,30 @@ impl Loader {
             known.due = wanted.map_or(due, |wanted| wanted.min(due));
             self.due.insert((known.due, Arc::clone(&done.iss)));
         }
+    }
+}
+
+/// What a tenant's keys are by what was brought; others are told of them if they are good.
+async fn bring(
+    supply: &mut Supply,
+    mut supplied: Supplied,
+    owner: &Owner,
+    feed: &TenantFeed,
+) -> Brought {
+    let content = match supplied.set.take() {
+        None => Content::Same,
+        Some((jwks, _)) => match pin(owner, &jwks, &feed.schemes) {
+            Ok((keys, _)) => Content::Keys(Arc::new(keys)),
+            Err(_) => Content::Unusable,
+        },
+    };
+    let is_good = !matches!(content, Content::Unusable);
+    supply.settle(&mut supplied, is_good).await;
+    Brought {
+        content,
+        fresh_for: supplied.fresh_for,
+        age: supplied.age,
+        is_proof: supplied.is_proof,
+        is_shared: supplied.is_shared,
     }
 }

@@ -1,9 +1,12 @@
 //! A real `redis-server` for daemons to share, and the bare minimum to speak to it.
+#![allow(dead_code, reason = "each story uses a part")]
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 pub(crate) struct Redis {
     folder: tempfile::TempDir,
@@ -39,6 +42,37 @@ impl Redis {
         UnixStream::connect(self.socket()).expect("it listens")
     }
 
+    /// What is answered: the bytes of a string, or of the first of several, or a number.
+    pub(crate) fn ask(&self, words: &[&str]) -> Vec<u8> {
+        let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
+        self.ask_bytes(&words)
+    }
+
+    pub(crate) fn ask_bytes(&self, words: &[&[u8]]) -> Vec<u8> {
+        let mut stream = self.connect();
+        let mut question = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            question.extend(format!("${}\r\n", word.len()).bytes());
+            question.extend([word, &b"\r\n"[..]].concat());
+        }
+        stream.write_all(&question).expect("sent");
+        let mut answer = BufReader::new(stream);
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line).expect("an answer");
+            let (kind, rest) = line.trim_end().split_at(1);
+            match kind {
+                "*" => {}
+                "$" => {
+                    let mut bytes = vec![0; rest.parse().expect("a length")];
+                    answer.read_exact(&mut bytes).expect("a whole answer");
+                    return bytes;
+                }
+                _ => return rest.as_bytes().to_vec(),
+            }
+        }
+    }
+
     /// How many strings of records there are: with a few records, as many.
     pub(crate) fn shards(&self) -> usize {
         let answer = command(&self.connect(), &["KEYS", "rev:{jotd}:held:*"]);
@@ -51,10 +85,13 @@ impl Redis {
     }
 
     fn wait_until_ready(&self) {
-        crate::daemon_support::eventually("a server", || {
-            UnixStream::connect(self.socket())
-                .is_ok_and(|stream| command(&stream, &["PING"]).starts_with('+'))
-        });
+        let began = Instant::now();
+        while !UnixStream::connect(self.socket())
+            .is_ok_and(|stream| command(&stream, &["PING"]).starts_with('+'))
+        {
+            assert!(began.elapsed() < Duration::from_secs(30), "no server");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

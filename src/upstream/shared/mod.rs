@@ -1,0 +1,244 @@
+//! Key sets that hosts share through Redis or Valkey: one asks an issuer, and all have what it said.
+//!
+//! Redis is trusted with nothing but being there. What it holds counts only under the seal of those who share, and not if
+//! it is older than what a host has; without Redis each host asks for itself, as if there were none.
+#![forbid(unsafe_code)]
+
+mod seal;
+
+pub(super) use seal::{Head, SharedSet};
+pub use seal::{Seal, SealFault};
+
+use super::dial::{Address, AddressFault, Finder, Line};
+use crate::clock::{self, Clock};
+use crate::metrics::{Metrics, SharedLabels};
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, Pipeline};
+use seal::MARK_BYTES;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// How long Redis may take to connect, and to answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long it is left alone after it could not be reached.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often a host looks whether another has brought something new, and how much of a second one issuer's look may
+/// take: with ten thousand issuers, each is looked at every 20 s.
+const NEWS_EVERY: Duration = Duration::from_secs(1);
+const NEWS_SHARE: Duration = Duration::from_millis(2);
+
+/// A set from a clock further ahead than this is nobody's.
+pub(super) const AHEAD_MS_MAX: u64 = 60_000;
+
+/// The sets that lie in one Redis.
+pub struct SharedSets {
+    way: Mutex<Way>,
+    seal: Seal,
+    /// What the names of all keys begin with.
+    prefix: Box<str>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    /// How many issuers are followed.
+    followers: AtomicU32,
+}
+
+struct Way {
+    finder: Finder,
+    line: Option<Line>,
+    /// Since boot.
+    not_before: Duration,
+    is_lost: bool,
+}
+
+/// What lies in Redis of one source.
+pub(super) struct Lying {
+    pub(super) set: Option<SharedSet>,
+    /// What it begins with.
+    pub(super) mark: Mark,
+    /// What time it is there, in milliseconds since the epoch.
+    pub(super) now: u64,
+}
+
+/// What a sealed set begins with: enough to tell it from another. Empty where nothing lies there.
+pub(super) type Mark = Vec<u8>;
+
+impl SharedSets {
+    /// Connects when something is asked.
+    ///
+    /// # Errors
+    /// An address that cannot be used.
+    pub fn new(
+        address: &Address,
+        seal: Seal,
+        prefix: &str,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AddressFault> {
+        Ok(Self {
+            way: Mutex::new(Way {
+                finder: address.finder()?,
+                line: None,
+                not_before: Duration::ZERO,
+                is_lost: false,
+            }),
+            seal,
+            prefix: prefix.into(),
+            clock,
+            metrics,
+            followers: AtomicU32::new(0),
+        })
+    }
+
+    /// This host's clock, in milliseconds since the epoch.
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.clock.now().latest).unwrap_or(0) * 1_000
+    }
+
+    /// How long to wait between two looks for what others have brought.
+    pub(super) fn news_every(&self) -> Duration {
+        NEWS_EVERY.max(NEWS_SHARE * self.followers.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn count_follower(&self, comes: bool) {
+        match comes {
+            true => self.followers.fetch_add(1, Ordering::Relaxed),
+            false => self.followers.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// What lies there of a source. `None` if Redis does not say.
+    pub(super) async fn look(&self, source: &str) -> Option<Lying> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("GET").arg(self.key("set", source)).cmd("TIME");
+        let (bytes, (seconds, micros)): (Option<Vec<u8>>, (u64, u64)) = self.ask(&pipe).await?;
+        let bytes = bytes.unwrap_or_default();
+        let set = self.seal.open(&bytes, source);
+        if set.is_none() && !bytes.is_empty() {
+            self.count("refused");
+            tracing::error!(
+                source,
+                "what lies in Redis as a shared key set was sealed by nobody who shares, and is not used"
+            );
+        }
+        Some(Lying {
+            set,
+            mark: bytes[..bytes.len().min(MARK_BYTES)].to_vec(),
+            now: seconds.saturating_mul(1_000).saturating_add(micros / 1_000),
+        })
+    }
+
+    /// What the set that lies there begins with.
+    pub(super) async fn mark(&self, source: &str) -> Option<Mark> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("GETRANGE").arg(self.key("set", source));
+        pipe.arg(0).arg(MARK_BYTES - 1);
+        let (mark,): (Vec<u8>,) = self.ask(&pipe).await?;
+        Some(mark)
+    }
+
+    /// Takes the turn to ask an issuer, for so long at most. `Some(false)` while another host has it.
+    pub(super) async fn take_turn(&self, source: &str, at_most: Duration) -> Option<bool> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(self.key("turn", source)).arg("taken");
+        pipe.arg("NX").arg("PX").arg(milliseconds(at_most));
+        let (taken,): (Option<String>,) = self.ask(&pipe).await?;
+        Some(taken.is_some())
+    }
+
+    /// The next may ask. Should this one's time have been over already, two ask: no harm is in that.
+    pub(super) async fn end_turn(&self, source: &str) {
+        let mut pipe = redis::pipe();
+        pipe.cmd("DEL").arg(self.key("turn", source));
+        let _: Option<(u64,)> = self.ask(&pipe).await;
+    }
+
+    /// Lays a set there, for as long as it may be trusted, and ends the turn. Returns what it begins with.
+    pub(super) async fn offer(&self, set: &SharedSet, trusted: Duration) -> Option<Mark> {
+        let (source, sealed) = (&set.head.source, self.seal.close(set));
+        let mark = sealed[..MARK_BYTES].to_vec();
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(self.key("set", source)).arg(sealed);
+        pipe.arg("PX").arg(milliseconds(trusted));
+        pipe.cmd("DEL").arg(self.key("turn", source));
+        let _: (String, u64) = self.ask(&pipe).await?;
+        self.count("offered");
+        Some(mark)
+    }
+
+    pub(super) fn count_taken(&self) {
+        self.count("taken");
+    }
+
+    fn count(&self, outcome: &'static str) {
+        let labels = SharedLabels { outcome };
+        self.metrics.jwks_shared.get_or_create(&labels).inc();
+    }
+
+    /// A source's name may be anything; the key's is made of its digest.
+    fn key(&self, kind: &str, source: &str) -> String {
+        let mut key = format!("{}:{kind}:", self.prefix);
+        for byte in &Sha256::digest(source.as_bytes())[..16] {
+            write!(key, "{byte:02x}").expect("writing to a String cannot fail");
+        }
+        key
+    }
+
+    async fn ask<T: FromRedisValue>(&self, pipe: &Pipeline) -> Option<T> {
+        let mut redis = self.line().await?;
+        let why = match timeout(PATIENCE, pipe.query_async(&mut redis)).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        self.lost(&mut *self.way.lock().await, &why);
+        None
+    }
+
+    /// The line to Redis, if there is one or can be.
+    async fn line(&self) -> Option<MultiplexedConnection> {
+        let mut way = self.way.lock().await;
+        if let Some(line) = &way.line {
+            return Some(line.redis.clone());
+        }
+        if clock::since_boot() < way.not_before {
+            return None;
+        }
+        let why = match timeout(PATIENCE, Line::open(&mut way.finder, PATIENCE)).await {
+            Ok(Ok(line)) => {
+                if std::mem::take(&mut way.is_lost) {
+                    tracing::info!("keys are shared through Redis again");
+                }
+                return Some(way.line.insert(line).redis.clone());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in time".to_owned(),
+        };
+        self.lost(&mut way, &why);
+        None
+    }
+
+    fn lost(&self, way: &mut Way, why: &str) {
+        way.line = None;
+        way.not_before = clock::since_boot() + RETRY;
+        self.count("unreachable");
+        // Said once, not at every try.
+        if !std::mem::replace(&mut way.is_lost, true) {
+            tracing::warn!(
+                "keys are not shared through Redis, and each host asks for itself: {why}"
+            );
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
