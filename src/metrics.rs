@@ -280,7 +280,7 @@ pub struct AlarmLabels {
 pub struct FetchLabels {
     /// The issuer's configured name.
     pub issuer: std::sync::Arc<str>,
-    /// `ok`, `not_modified`, `shared`, `unreachable`, `status`, `too_large`, `invalid`, `empty`.
+    /// `ok`, `not_modified`, `shared`, `kept`, `unreachable`, `status`, `too_large`, `invalid`, `empty`.
     pub outcome: &'static str,
 }
 

@@ -16,7 +16,7 @@ use jotd::issuer::{Claims, SigningKey};
 use jotd::metrics::Metrics;
 use jotd::policy::{Accepted, Policy};
 use jotd::upstream::{
-    KeysAtHand, Remote, TenantEndpoint, TenantFeed, TenantKeys, TenantTerms, Upstream,
+    KeptSets, KeysAtHand, Remote, TenantEndpoint, TenantFeed, TenantKeys, TenantTerms, Upstream,
 };
 use jotd::verdict::{Cause, Reason, Verdict};
 use jotd::verify::{IssTemplate, Issuer, IssuerKeys, IssuerMatch, PolicyId, Records, Want};
@@ -29,6 +29,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 const TEMPLATE: &str = "https://login.example/{tenant}/v2.0";
+
+/// What a host has of what was fetched before, or by others.
+#[derive(Default)]
+struct Shared<'s> {
+    kept: Option<&'s Path>,
+    redis: Option<(&'s Path, &'s str)>,
+}
 
 struct World {
     engine: Engine,
@@ -67,14 +74,14 @@ impl World {
     }
 
     fn with(server: &Server, terms: TenantTerms, change: impl FnOnce(&mut Remote)) -> Self {
-        Self::start(server, terms, change, None)
+        Self::start(server, terms, change, Shared::default())
     }
 
     fn start(
         server: &Server,
         terms: TenantTerms,
         change: impl FnOnce(&mut Remote),
-        shared: Option<(&Path, &str)>,
+        shared: Shared<'_>,
     ) -> Self {
         let endpoint = TenantEndpoint::Jwks(
             server
@@ -108,8 +115,15 @@ impl World {
         );
         let engine = engine.expect("it starts");
         let background = Background::start();
-        let mut at_hand = KeysAtHand::read(&[]).expect("nothing to read");
-        if let Some((redis, secret)) = shared {
+        let at_hand = match shared.kept {
+            None => KeysAtHand::read(&[]),
+            Some(folder) => {
+                let kept = KeptSets::open(folder).expect("a folder of ours");
+                KeysAtHand::read_kept(&[], Arc::new(kept), engine.clock().now())
+            }
+        };
+        let mut at_hand = at_hand.expect("nothing to read");
+        if let Some((redis, secret)) = shared.redis {
             at_hand = at_hand.sharing(shared_sets(redis, secret, engine.clock(), &metrics));
         }
         let upstream = Upstream::start(
@@ -390,14 +404,68 @@ fn a_tenant_that_another_host_has_loaded_needs_no_issuer() {
         );
     let socket = redis.socket();
     let host = || {
-        let sharing = Some((&*socket, SECRET));
-        World::start(&server, terms(100, 100), |_| {}, sharing)
+        let shared = Shared {
+            redis: Some((&socket, SECRET)),
+            ..Shared::default()
+        };
+        World::start(&server, terms(100, 100), |_| {}, shared)
     };
     assert_eq!(host().until_valid(&good), "entra/a");
     is_down.store(1, Ordering::Relaxed);
     let started = host();
     assert_eq!(started.until_valid(&good), "entra/a");
     assert!(matches!(started.verdict(&unknown), Verdict::Unavailable(_)));
+}
+
+/// A tenant in use is kept on disk; one that nobody has proved is not, however often it is asked about.
+#[test]
+fn a_tenant_in_use_is_verified_after_a_restart_though_its_issuer_is_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (a, b) = (signing_key("k1"), signing_key("k1"));
+    let (good, forged) = (token("a", &a), token("b", &a));
+    let is_down = Arc::new(AtomicUsize::new(0));
+    let state = Arc::clone(&is_down);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = Server::start(move |asked| {
+        let key = match tenant_of(asked) {
+            "a" => &a,
+            _ => &b,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        match (state.load(Ordering::Relaxed), asked.header("if-none-match")) {
+            (0, Some("\"1\"")) => Answer::new("304 Not Modified", ""),
+            (0, _) => Answer::ok(jwks(&[key])).with("etag: \"1\""),
+            _ => Answer::Hangup,
+        }
+    });
+    let host = || {
+        let shared = Shared {
+            kept: Some(folder.path()),
+            ..Shared::default()
+        };
+        World::start(&server, terms(100, 100), |_| {}, shared)
+    };
+    let files = || std::fs::read_dir(folder.path()).expect("ours").count();
+    let world = host();
+    eventually("both are known", || {
+        let verdicts = [world.verdict(&good), world.verdict(&forged)];
+        matches!(verdicts[0], Verdict::Valid(_))
+            && verdicts[1].reason() == Some(Reason::BadSignature)
+    });
+    eventually("the one in use is kept", || files() == 1);
+    let seen = asked.load(Ordering::Relaxed);
+    eventually("both are looked at again", || {
+        asked.load(Ordering::Relaxed) >= seen + 6
+    });
+    assert_eq!(files(), 1);
+    drop(world);
+    is_down.store(1, Ordering::Relaxed);
+    let world = host();
+    assert_eq!(world.until_valid(&good), "entra/a");
+    assert!(matches!(world.verdict(&forged), Verdict::Unavailable(_)));
+    let line = "jotd_tenant_fetch_total{issuer=\"entra\",outcome=\"kept\"} 1";
+    assert!(world.metrics.render().contains(line));
 }
 
 /// Thousands of made-up tenants a second: the issuer is asked no more than the bucket allows, memory stays bounded, a

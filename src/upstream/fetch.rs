@@ -68,6 +68,12 @@ pub(super) enum FetchError {
 }
 
 impl FetchError {
+    /// Whether the issuer has answered, and knows of no such thing.
+    pub(super) fn says_no(&self) -> bool {
+        matches!(self, Self::Status(status)
+            if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429))
+    }
+
     /// The outcome as metrics call it.
     pub(super) fn outcome(&self) -> &'static str {
         match self {

@@ -88,10 +88,13 @@ impl Follower {
             failures: 0,
             kept_at: None,
         };
-        let mut rested = match state.supply.news().await {
-            Some(news) => Rested::News(Box::new(news)),
-            None => Rested::Look(false),
-        };
+        // What another host has fetched is had before anybody has to ask for it.
+        let mut rested = Rested::Look(false);
+        if let Some(news) = state.supply.news().await {
+            let wait = self.hear(&mut state, news).await;
+            self.looking.preloaded();
+            rested = self.rest(&mut state, clock::since_boot() + wait).await;
+        }
         loop {
             let wait = match rested {
                 Rested::Look(is_sought) => {

@@ -11,8 +11,9 @@ use rustix::fs::{Mode, OFlags, openat, renameat, unlinkat};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, DirEntry, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,12 @@ struct Head {
 
 const VERSION: u32 = 1;
 
+/// What the names of files end in.
+const SUFFIX: &str = "jwks";
+
+/// Longer than any set may be trusted without a word of its issuer.
+const OVER: Duration = Duration::from_secs(31 * 24 * 3_600);
+
 /// Room for digest and head beside the largest set.
 const FILE_BYTES_MAX: usize = JWKS_BYTES_MAX + 16 * 1024;
 
@@ -66,6 +73,7 @@ impl KeptSets {
         }
         let folder = File::open(path)?;
         require_ours(&folder)?;
+        sweep(path);
         Ok(Self {
             path: path.to_owned(),
             folder,
@@ -179,10 +187,26 @@ impl KeptSets {
     }
 }
 
+/// Removes what nobody can trust any more: issuers and tenants come and go.
+fn sweep(path: &Path) {
+    let is_over = |file: &DirEntry| {
+        let modified = file.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        file.path().extension() == Some(OsStr::new(SUFFIX)) && age.is_some_and(|age| age > OVER)
+    };
+    for file in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if is_over(&file) {
+            // What cannot be removed is too old to be used all the same.
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+}
+
 /// The name in the configuration may be anything; the file's is made of its digest.
 fn file_name(issuer: &str) -> String {
     let mut name = hex(&Sha256::digest(issuer.as_bytes())[..16]);
-    name.push_str(".jwks");
+    name.push('.');
+    name.push_str(SUFFIX);
     name
 }
 

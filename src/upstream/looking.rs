@@ -59,6 +59,16 @@ impl Looking {
         }
     }
 
+    /// What other hosts have is about to be looked at: keys may come of it.
+    pub(super) fn preload(&self) {
+        self.search().begin(false, clock::since_boot());
+    }
+
+    /// They have come.
+    pub(super) fn preloaded(&self) {
+        self.search().end_unproven(clock::since_boot());
+    }
+
     /// What can be said of a missing key. Returns whether it makes a surge of them as well.
     pub(super) fn seek(&self, key: &MissingKey<'_>) -> (Sought, bool) {
         let now = clock::since_boot();

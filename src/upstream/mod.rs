@@ -191,7 +191,7 @@ impl Upstream {
             },
             tenants: tenants::Tenants::start(
                 Arc::clone(&publisher),
-                at_hand.shared.clone(),
+                (at_hand.shared.clone(), at_hand.kept.clone()),
                 &runtime,
             ),
             publisher,
@@ -346,7 +346,11 @@ impl Upstream {
         let looking = match &feed.source {
             Source::Remote(remote) => {
                 let trusted_until = at_hand.and_then(|at_hand| at_hand.trusted_until);
-                Some(Arc::new(Looking::new(remote, trusted_until)))
+                let looking = Looking::new(remote, trusted_until);
+                if self.shared.is_some() {
+                    looking.preload();
+                }
+                Some(Arc::new(looking))
             }
             _ => None,
         };

@@ -36,6 +36,8 @@ pub struct TenantSought {
     pub shares_keys: bool,
     /// Whether it is loaded.
     pub is_loaded: bool,
+    /// Whether a token of it was found genuine since it was.
+    pub is_used: bool,
 }
 
 /// A tenant that is loaded.
@@ -125,11 +127,12 @@ impl Records {
     #[must_use]
     pub fn seek_tenant_of(&self, iss: &str) -> Option<TenantSought> {
         let (number, tenant) = self.template_for(iss)?;
-        let is_loaded = match self.seek(Some(iss)) {
-            Sought::Known(loaded) => self.entry(loaded)?.loaded.is_some(),
-            Sought::Shared(_) | Sought::Unloaded => false,
+        let loaded = match self.seek(Some(iss)) {
+            Sought::Known(loaded) => self.entry(loaded)?.loaded.as_ref(),
+            Sought::Shared(_) | Sought::Unloaded => None,
             Sought::Unknown => return None,
         };
+        let is_loaded = loaded.is_some();
         if !is_loaded && self.by_iss.get(iss).is_some() {
             // It has an issuer of its own.
             return None;
@@ -143,6 +146,7 @@ impl Records {
             tenant: tenant.into(),
             shares_keys: self.shares_keys(number),
             is_loaded,
+            is_used: loaded.is_some_and(|loaded| loaded.used.load(Ordering::Relaxed) > 0),
         })
     }
 

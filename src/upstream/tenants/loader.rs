@@ -1,11 +1,13 @@
 //! The loop that loads tenants, keeps their keys current, and lets go of those that nobody uses.
 
 mod fetching;
+mod keeping;
 
 use super::bucket::Bucket;
 use super::{Asked, Feeds, TenantFeed};
 use crate::clock;
 use crate::upstream::fetch::{Tag, Way};
+use crate::upstream::kept::KeptSets;
 use crate::upstream::publish::Publisher;
 use crate::upstream::shared::SharedSets;
 use crate::verify::{Records, TenantSought};
@@ -43,6 +45,8 @@ pub(super) struct Loader {
     publisher: Arc<Publisher>,
     /// What other hosts have fetched.
     sets: Option<Arc<SharedSets>>,
+    /// What was fetched before this start.
+    kept: Option<Arc<KeptSets>>,
     /// By template: what its fetches share.
     shared: HashMap<Arc<str>, Shared>,
     /// Tenants that are loaded, or about to be, by `iss`.
@@ -73,6 +77,8 @@ struct Known {
     fetched_at: Option<Duration>,
     failures: u32,
     tag: Option<Tag>,
+    /// When what is kept on disk was dated; `None` if it was not by us.
+    kept_at: Option<Duration>,
     is_fetching: bool,
 }
 
@@ -86,6 +92,7 @@ impl Known {
             fetched_at: None,
             failures: 0,
             tag: None,
+            kept_at: None,
             is_fetching: false,
         }
     }
@@ -95,12 +102,13 @@ impl Loader {
     pub(super) fn new(
         asked: Arc<Asked>,
         publisher: Arc<Publisher>,
-        sets: Option<Arc<SharedSets>>,
+        (sets, kept): (Option<Arc<SharedSets>>, Option<Arc<KeptSets>>),
     ) -> Self {
         Self {
             asked,
             publisher,
             sets,
+            kept,
             shared: HashMap::new(),
             known: HashMap::new(),
             due: BTreeSet::new(),

@@ -11,6 +11,7 @@ mod rest;
 mod searches;
 mod wishes;
 
+use super::kept::KeptSets;
 use super::publish::{Publisher, Turn};
 use super::shared::SharedSets;
 use super::source::KEY_WAIT_MS_DEFAULT;
@@ -148,7 +149,7 @@ pub(super) struct Tenants {
 impl Tenants {
     pub(super) fn start(
         publisher: Arc<Publisher>,
-        shared: Option<Arc<SharedSets>>,
+        sets: (Option<Arc<SharedSets>>, Option<Arc<KeptSets>>),
         runtime: &Handle,
     ) -> Self {
         let asked = Arc::new(Asked {
@@ -157,7 +158,7 @@ impl Tenants {
             rest: Mutex::default(),
             searches: Searches::default(),
         });
-        let loader = Loader::new(Arc::clone(&asked), publisher, shared);
+        let loader = Loader::new(Arc::clone(&asked), publisher, sets);
         let task = runtime.spawn(loader.run()).abort_handle();
         Self { asked, task }
     }

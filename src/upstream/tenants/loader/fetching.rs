@@ -2,7 +2,7 @@
 
 use super::super::TenantFeed;
 use super::super::rest::ABSENT_FOR;
-use super::{Known, Loader};
+use super::{Known, Loader, keeping};
 use crate::clock;
 use crate::keys::{KeySet, Owner};
 use crate::upstream::fetch::{FetchError, Fetcher, Tag, Way};
@@ -10,15 +10,16 @@ use crate::upstream::follow::{backoff, fresh};
 use crate::upstream::source::{Remote, pin};
 use crate::upstream::supply::{Supplied, Supply};
 use crate::verify::TenantSought;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A fetch that has ended.
 pub(super) struct Done {
-    iss: Arc<str>,
+    pub(super) iss: Arc<str>,
     feed: Arc<TenantFeed>,
-    sought: TenantSought,
-    remote: Remote,
+    pub(super) sought: TenantSought,
+    pub(super) remote: Remote,
     brought: Result<Brought, FetchError>,
     way: Way,
     tag: Option<Tag>,
@@ -27,18 +28,20 @@ pub(super) struct Done {
 }
 
 /// What a fetch brought.
-struct Brought {
-    content: Content,
-    fresh_for: Option<Duration>,
+pub(super) struct Brought {
+    pub(super) content: Content,
+    pub(super) fresh_for: Option<Duration>,
     /// How long ago the issuer said so.
-    age: Duration,
+    pub(super) age: Duration,
     /// Whether the issuer was asked since the fetch began.
-    is_proof: bool,
-    is_shared: bool,
+    pub(super) is_proof: bool,
+    /// As metrics call it.
+    pub(super) outcome: &'static str,
 }
 
-enum Content {
-    Keys(Arc<KeySet>),
+pub(super) enum Content {
+    /// The set's keys, and its text.
+    Keys(Arc<KeySet>, Bytes),
     /// The keys are those we have.
     Same,
     /// Nothing in it can be used.
@@ -70,11 +73,13 @@ impl Loader {
         known.is_fetching = true;
         let was_loaded = sought.is_loaded;
         self.loads += usize::from(!was_loaded);
-        // Whoever is not loaded has no use for hearing that nothing has changed.
-        let tag = known.tag.take().filter(|_| was_loaded);
+        // Whoever is not loaded has no use for hearing that nothing has changed, nor has one that is yet to be kept.
+        let is_to_be_kept = self.kept.is_some() && sought.is_used && known.kept_at.is_none();
+        let tag = known.tag.take();
+        let tag = tag.filter(|_| was_loaded && !is_to_be_kept);
         let has_since = known.fetched_at.map(|at| now.saturating_sub(at));
         let fetcher = Fetcher::resumed(remote.clone(), way, tag);
-        let sets = self.sets.clone();
+        let (sets, kept) = (self.sets.clone(), self.kept.clone());
         let mut supply = Supply::new(fetcher, remote.clone(), sets, has_since);
         self.asked.searches.begin(iss, is_sought, now);
         let publisher = Arc::clone(&self.publisher);
@@ -85,7 +90,11 @@ impl Loader {
             drop(turn);
             let brought = match supplied {
                 Ok(supplied) => Ok(bring(&mut supply, supplied, &sought.owner, &feed).await),
-                Err(error) => Err(error),
+                Err(error) if was_loaded => Err(error),
+                Err(error) => {
+                    let wanted = (&iss, &remote, publisher.now());
+                    keeping::kept_or(error, kept, wanted, &sought.owner, &feed).await
+                }
             };
             let (way, tag) = supply.into_parts();
             Done {
@@ -127,15 +136,12 @@ impl Loader {
         let mut is_changed = false;
         let (outcome, brought) = match &done.brought {
             Ok(brought) => match &brought.content {
-                Content::Unusable => ("empty", None),
-                Content::Same => ("not_modified", Some(brought)),
-                Content::Keys(keys) => match self.publish(&done, Arc::clone(keys)) {
+                Content::Unusable => (brought.outcome, None),
+                Content::Same => (brought.outcome, Some(brought)),
+                Content::Keys(keys, _) => match self.publish(&done, Arc::clone(keys)) {
                     Some(changed) => {
                         is_changed = changed;
-                        (
-                            if brought.is_shared { "shared" } else { "ok" },
-                            Some(brought),
-                        )
+                        (brought.outcome, Some(brought))
                     }
                     // It has another name now, or is not ours any more.
                     None => return self.unload(&done.iss, &done.feed, "untrusted"),
@@ -154,6 +160,9 @@ impl Loader {
                 let due = now + fresh(brought.fresh_for, &done.remote);
                 let confirmed_at = now.saturating_sub(brought.age);
                 self.schedule(&done, due, Some(confirmed_at), 0);
+                if brought.outcome != "kept" {
+                    self.keep(&done, brought, is_changed, now);
+                }
                 let since = if brought.is_proof {
                     done.began
                 } else {
@@ -175,8 +184,7 @@ impl Loader {
             return self.schedule(done, now + wait, fetched_at, failures);
         }
         self.forget(&done.iss);
-        let says_no = matches!(&done.brought, Err(FetchError::Status(status))
-            if status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429));
+        let says_no = matches!(&done.brought, Err(error) if error.says_no());
         if says_no {
             self.asked.rest().absent(&done.iss, now);
             self.publisher.count_tenant(&done.feed.issuer, "absent");
@@ -244,18 +252,24 @@ async fn bring(
 ) -> Brought {
     let content = match supplied.set.take() {
         None => Content::Same,
-        Some((jwks, _)) => match pin(owner, &jwks, &feed.schemes) {
-            Ok((keys, _)) => Content::Keys(Arc::new(keys)),
+        Some((jwks, body)) => match pin(owner, &jwks, &feed.schemes) {
+            Ok((keys, _)) => Content::Keys(Arc::new(keys), body),
             Err(_) => Content::Unusable,
         },
     };
     let is_good = !matches!(content, Content::Unusable);
+    let outcome = match content {
+        Content::Unusable => "empty",
+        _ if supplied.is_shared => "shared",
+        Content::Same => "not_modified",
+        Content::Keys(..) => "ok",
+    };
     supply.settle(&mut supplied, is_good).await;
     Brought {
         content,
         fresh_for: supplied.fresh_for,
         age: supplied.age,
         is_proof: supplied.is_proof,
-        is_shared: supplied.is_shared,
+        outcome,
     }
 }
