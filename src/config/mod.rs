@@ -15,6 +15,7 @@ mod check_jwe;
 mod check_peer;
 mod check_revocation;
 mod check_secrets;
+mod check_source;
 mod check_template;
 mod choice;
 mod document;
