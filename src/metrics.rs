@@ -88,6 +88,8 @@ pub struct Metrics {
     pub jwks_alarms: Family<AlarmLabels, Counter>,
     /// How far an issuer's clock is ahead of ours, in seconds.
     pub jwks_clock_skew_seconds: Family<IssuerLabels, Gauge>,
+    /// Readings of an issuer's decryption keys that brought others, or a fault.
+    pub decryption_key_reads: Family<FetchLabels, Counter>,
     /// Tokens that wait for their issuer's keys to be looked at.
     pub tokens_parked: Gauge,
     /// Fetches of the key sets of templates' tenants, by outcome.
@@ -335,6 +337,10 @@ impl Metrics {
             jwks_clock_skew_seconds: new.family(
                 "jwks_clock_skew_seconds",
                 "How far an issuer's clock is ahead of ours",
+            ),
+            decryption_key_reads: new.family(
+                "decryption_key_reads",
+                "Readings of decryption keys that brought others, or a fault",
             ),
             tokens_parked: new.gauge("tokens_parked", "Tokens that wait for their issuer's keys"),
             tenant_fetches: new.family("tenant_fetch", "Fetches of tenants' key sets"),

@@ -42,7 +42,7 @@ use crate::revocation::Staleness;
 use crate::transport;
 use crate::transport::peers::UnixRule;
 use crate::transport::tls::Identity;
-use crate::upstream::{Source, StatusSource, TenantTerms, Trust};
+use crate::upstream::{DecryptionFiles, Source, StatusSource, TenantTerms, Trust};
 use crate::verify::{Feed, IssuerMatch};
 use fault::Found;
 use section::Section;
@@ -270,7 +270,16 @@ pub struct Issuer {
     /// How its tenants come and go, if it is a template.
     pub tenants: Option<TenantTerms>,
     /// How its tokens may be encrypted, if they may.
-    pub decryption: Option<Arc<Decryption>>,
+    pub decryption: Option<Decrypting>,
+}
+
+/// How an issuer's tokens may be encrypted.
+#[derive(Clone, Debug)]
+pub struct Decrypting {
+    /// Where the keys are, and the terms.
+    pub files: DecryptionFiles,
+    /// What was in the files when the configuration was read.
+    pub keys: Arc<Decryption>,
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.

@@ -28,6 +28,7 @@ pub use batch::{Scratch, verify_batch};
 pub use digest::DigestKey;
 pub use hearing::{Feed, FeedKind, Heard, NotHeard};
 pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
+pub use opening::SameName;
 pub use policies::Tenants;
 pub use recall::Recalled;
 pub use records::{Records, RecordsError};

@@ -251,6 +251,18 @@ impl Records {
         self.entries = changed.collect();
     }
 
+    /// Gives these entries new generations: what was verified by them is to be verified again.
+    pub(super) fn renew(&mut self, is_meant: impl Fn(&Entry) -> bool) {
+        let renewed = self.entries.iter().map(|entry| match entry {
+            Some(known) if is_meant(known) => Some(Arc::new(Entry {
+                generation: next_generation(),
+                ..Entry::clone(known)
+            })),
+            other => other.clone(),
+        });
+        self.entries = renewed.collect();
+    }
+
     /// The configured issuers, in their order. A template is one of them; its tenants are not.
     pub fn issuers(&self) -> impl ExactSizeIterator<Item = &Issuer> {
         (0..self.configured).map(|number| {
