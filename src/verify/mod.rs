@@ -6,6 +6,7 @@
 
 mod batch;
 mod digest;
+mod entry;
 mod header_memo;
 mod hearing;
 mod issuer;

@@ -5,7 +5,8 @@
 //! often, is upstream's work. A loaded tenant is an issuer like any other, with keys, generation, share of the cache,
 //! revocations and quota of its own, and its entry is found by its whole `iss` and nothing else.
 
-use super::records::{Entry, Sought};
+use super::entry::Entry;
+use super::records::Sought;
 use super::template::fill;
 use super::{Answer, Issuer, IssuerKeys, IssuerMatch, Records};
 use crate::clock::Now;
