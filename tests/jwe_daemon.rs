@@ -171,7 +171,7 @@ fn with_part(token: &str, part: usize, change: impl FnOnce(&mut Vec<u8>)) -> Str
     segments.join(".")
 }
 
-fn flip(octets: &mut Vec<u8>) {
+fn flip(octets: &mut [u8]) {
     let middle = octets.len() / 2;
     octets[middle] ^= 1;
 }
@@ -269,7 +269,7 @@ fn every_door_says_the_same_of_every_encrypted_token() {
         .key
         .mint(&expired, now() - 100_000)
         .expect("signed");
-    let forged = with_part(&signed, 2, flip);
+    let forged = with_part(&signed, 2, |part| flip(part));
     let unsigned = format!(
         "{}.{}.",
         base64url::encode_string(br#"{"alg":"none"}"#),
@@ -331,18 +331,26 @@ fn every_door_says_the_same_of_every_encrypted_token() {
             with_part(&good(), 4, |tag| tag.truncate(1)),
             "decrypt_failed",
         ),
-        ("tag changed", with_part(&good(), 4, flip), "decrypt_failed"),
+        (
+            "tag changed",
+            with_part(&good(), 4, |part| flip(part)),
+            "decrypt_failed",
+        ),
         (
             "content changed",
-            with_part(&good(), 3, flip),
+            with_part(&good(), 3, |part| flip(part)),
             "decrypt_failed",
         ),
         (
             "vector changed",
-            with_part(&good(), 2, flip),
+            with_part(&good(), 2, |part| flip(part)),
             "decrypt_failed",
         ),
-        ("key changed", with_part(&good(), 1, flip), "decrypt_failed"),
+        (
+            "key changed",
+            with_part(&good(), 1, |part| flip(part)),
+            "decrypt_failed",
+        ),
         (
             "no tag",
             good().rsplit_once('.').expect("five").0.to_owned() + ".",
