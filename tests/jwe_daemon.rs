@@ -491,7 +491,7 @@ fn what_is_inside_is_told_by_every_door() {
     assert_eq!(house.daemon.stop(), Ended::Drained);
 }
 
-/// Checks V-43.
+/// Checks V-44.
 #[test]
 fn decryption_keys_are_followed_and_a_broken_file_takes_none_away() {
     let house = House::open();
