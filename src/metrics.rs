@@ -4,17 +4,24 @@
 //! `kid` or anything else a token chooses. Callers on the hot path count once a frame or a batch.
 #![forbid(unsafe_code)]
 
+mod labels;
 mod logs;
+mod register;
 
+pub use labels::{
+    AlarmLabels, FaultLabels, FeedLabels, FetchLabels, IssuerLabels, KernelLabels, PathLabels,
+    RefusedLabels, ReviewLabels, RevocationLabels, SharedLabels, ShedLabels, StateLabels,
+    TenantChangeLabels, TenantLabels, TransportLabels, VerificationLabels,
+};
 pub use logs::{LogFaultLabels, LogLabels, LogMetrics, LogStateLabels};
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
+use register::Register;
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -90,6 +97,8 @@ pub struct Metrics {
     pub jwks_alarms: Family<AlarmLabels, Counter>,
     /// How far an issuer's clock is ahead of ours, in seconds.
     pub jwks_clock_skew_seconds: Family<IssuerLabels, Gauge>,
+    /// Readings of an issuer's decryption keys that brought others, or a fault.
+    pub decryption_key_reads: Family<FetchLabels, Counter>,
     /// Tokens that wait for their issuer's keys to be looked at.
     pub tokens_parked: Gauge,
     /// Fetches of the key sets of templates' tenants, by outcome.
@@ -145,150 +154,6 @@ pub struct Metrics {
     pub revocation_logs: LogMetrics,
     /// Whether the last reload of the configuration was accepted (1) or not (0).
     pub config_last_reload_successful: Gauge,
-}
-
-/// Labels of a verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct VerificationLabels {
-    /// The issuer's configured name; empty where none was found.
-    pub issuer: std::sync::Arc<str>,
-    /// The algorithm; empty where none was settled.
-    pub alg: &'static str,
-    /// `valid`, `invalid` or `unavailable`.
-    pub result: &'static str,
-    /// The closed-set reason; empty for valid tokens.
-    pub reason: &'static str,
-    /// `uds`, `h1`, `h2`, `grpc`.
-    pub transport: &'static str,
-}
-
-/// Label of the way a verdict was found.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PathLabels {
-    /// `hit` or `miss`.
-    pub path: &'static str,
-}
-
-/// Label of what was full.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ShedLabels {
-    /// `queue`, `peer`, `deadline`, `draining`.
-    pub cause: &'static str,
-}
-
-/// Labels of a kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct KernelLabels {
-    /// The algorithm.
-    pub alg: &'static str,
-    /// `portable` or `ifma`.
-    pub kernel: &'static str,
-}
-
-/// Labels of a review of a kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReviewLabels {
-    /// The algorithm.
-    pub alg: &'static str,
-    /// `portable` or `ifma`.
-    pub kernel: &'static str,
-    /// `canary`: known answers among its checks; `refused`: what it refused; `accepted`: a sample of what it
-    /// accepted.
-    pub why: &'static str,
-}
-
-/// Label of a transport.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TransportLabels {
-    /// `uds`, `tcp`, `admin`.
-    pub transport: &'static str,
-}
-
-/// Labels of a connection's fault.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct FaultLabels {
-    /// `uds`, `tcp`, `admin`.
-    pub transport: &'static str,
-    /// A short fixed word: `peer_refused`, `limit`, `frame`, `slow`, `tls`, …
-    pub fault: &'static str,
-}
-
-/// Label of an issuer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct IssuerLabels {
-    /// The issuer's configured name.
-    pub issuer: std::sync::Arc<str>,
-}
-
-/// Label of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RevocationLabels {
-    /// `jti`, `sub`, `sid`, `client`, `kid`, `digest`, `iss`, `tenant`, or `several`.
-    pub kind: &'static str,
-}
-
-/// Label of an order that was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RefusedLabels {
-    /// `invalid`, `unauthorized`, `disk_full`, `unwritable`, `unsynced`, `busy`, `stopping`.
-    pub why: &'static str,
-}
-
-/// Labels of what a feed brought.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct FeedLabels {
-    /// The feed's configured name.
-    pub feed: std::sync::Arc<str>,
-    /// `taken`, `invalid`, `later`, and of one that is fetched, `unreachable`.
-    pub outcome: &'static str,
-}
-
-/// Label of a state of revocation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct StateLabels {
-    /// `off`, `live`, `stale`.
-    pub state: &'static str,
-}
-
-/// Label of a tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TenantLabels {
-    /// The tenant, or `(other)`.
-    pub tenant: Arc<str>,
-}
-
-/// Labels of what became of a template's tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TenantChangeLabels {
-    /// The template's configured name.
-    pub issuer: Arc<str>,
-    /// `loaded`; `absent`: its issuer does not know it; `idle`, `evicted` or `untrusted`: let go; `full`: no room for it.
-    pub outcome: &'static str,
-}
-
-/// Labels of what threatens an issuer's tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AlarmLabels {
-    /// The issuer's configured name.
-    pub issuer: std::sync::Arc<str>,
-    /// `kid_reused`, `withdrawn_in_use`, `unusable_keys`, `unknown_kid_surge`, `clock_skew`, `trust_ran_out`.
-    pub alarm: &'static str,
-}
-
-/// Labels of a fetch.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct FetchLabels {
-    /// The issuer's configured name.
-    pub issuer: std::sync::Arc<str>,
-    /// `ok`, `not_modified`, `shared`, `kept`, `unreachable`, `status`, `too_large`, `invalid`, `empty`.
-    pub outcome: &'static str,
-}
-
-/// Labels of what became of a key set that hosts share.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct SharedLabels {
-    /// `taken` from another host, `offered` to others, `refused` for its seal, `unreachable`.
-    pub outcome: &'static str,
 }
 
 impl Metrics {
@@ -348,6 +213,10 @@ impl Metrics {
             jwks_clock_skew_seconds: new.family(
                 "jwks_clock_skew_seconds",
                 "How far an issuer's clock is ahead of ours",
+            ),
+            decryption_key_reads: new.family(
+                "decryption_key_reads",
+                "Readings of decryption keys that brought others, or a fault",
             ),
             tokens_parked: new.gauge("tokens_parked", "Tokens that wait for their issuer's keys"),
             tenant_fetches: new.family("tenant_fetch", "Fetches of tenants' key sets"),
@@ -443,76 +312,6 @@ impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Metrics")
     }
-}
-
-/// Makes a metric and enters it into the registry in one step, so that none is ever forgotten.
-struct Register<'a>(&'a mut Registry);
-
-impl Register<'_> {
-    fn counter(&mut self, name: &str, help: &str) -> Counter {
-        let counter = Counter::default();
-        self.0.register(name, help, counter.clone());
-        counter
-    }
-
-    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
-        let gauge = Gauge::default();
-        self.0.register(name, help, gauge.clone());
-        gauge
-    }
-
-    fn gauge_f64(&mut self, name: &str, help: &str) -> Gauge<f64, std::sync::atomic::AtomicU64> {
-        let gauge = Gauge::default();
-        self.0
-            .register_with_unit(name, help, Unit::Seconds, gauge.clone());
-        gauge
-    }
-
-    fn family<L, M>(&mut self, name: &str, help: &str) -> Family<L, M>
-    where
-        L: Clone + std::hash::Hash + Eq + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
-        M: Default
-            + prometheus_client::encoding::EncodeMetric
-            + prometheus_client::metrics::TypedMetric
-            + std::fmt::Debug
-            + Send
-            + Sync
-            + 'static,
-    {
-        let family = Family::default();
-        self.0.register(name, help, family.clone());
-        family
-    }
-
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        buckets: impl Iterator<Item = f64>,
-    ) -> Histogram {
-        let histogram = Histogram::new(buckets);
-        self.0.register(name, help, histogram.clone());
-        histogram
-    }
-
-    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
-        let histogram = seconds_histogram();
-        self.0
-            .register_with_unit(name, help, Unit::Seconds, histogram.clone());
-        histogram
-    }
-
-    fn seconds_family(&mut self, name: &str, help: &str) -> Family<PathLabels, Histogram> {
-        let family = Family::new_with_constructor(seconds_histogram as fn() -> Histogram);
-        self.0
-            .register_with_unit(name, help, Unit::Seconds, family.clone());
-        family
-    }
-}
-
-/// From 1 µs, below which nothing of interest happens, doubling to about 0.5 s.
-fn seconds_histogram() -> Histogram {
-    Histogram::new(exponential_buckets(1e-6, 2.0, 20))
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ fn report(daemon: &Daemon) -> Value {
     serde_json::from_str(&text).expect("one object")
 }
 
+/// Checks F-30.
 #[test]
 fn a_host_starts_while_its_issuer_is_down() {
     let key = signing_key("k1");
@@ -208,5 +209,37 @@ fn what_is_known_of_keys_outlives_a_reload() {
     assert_eq!(verdict(http(&daemon), &token(&key))["valid"], true);
     let report = report(&daemon);
     assert_eq!(report["keys"][0]["is_used"], true, "{report}");
+    assert_eq!(daemon.stop(), Ended::Drained);
+}
+
+/// Whatever the server's `Date` says: those who sign have a clock of their own.
+#[test]
+fn tokens_from_the_future_tell_of_the_clock_of_whoever_signs() {
+    let key = signing_key("k1");
+    let issuer = Issuer::of(&[&key]);
+    let world = issuer.world();
+    let daemon = world.start();
+    assert_eq!(verdict(http(&daemon), &token(&key))["valid"], true);
+    let before = report(&daemon);
+    assert_eq!(before["issued_ahead_seconds"], Value::Null, "{before}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = i64::try_from(now.expect("after 1970").as_secs()).expect("in time");
+    let ahead = |seconds: i64| {
+        let claims = jotd::issuer::Claims {
+            issuer: Some("https://idp.example".to_owned()),
+            audiences: vec!["payments".to_owned()],
+            ..jotd::issuer::Claims::default()
+        };
+        key.mint(&claims, now + seconds).expect("signed")
+    };
+    let refused = verdict(http(&daemon), &ahead(600));
+    // `nbf` says the same as `iat`, and is looked at first.
+    assert_eq!(refused["reason"], "not_yet_valid", "{refused}");
+    let told = report(&daemon);
+    let seconds = told["issued_ahead_seconds"].as_i64().expect("a number");
+    assert!((300..=600).contains(&seconds), "{seconds}");
+    let (code, text) = keys(&daemon, &["doctor"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("issued up to"), "{text}");
     assert_eq!(daemon.stop(), Ended::Drained);
 }

@@ -121,6 +121,7 @@ fn an_unknown_kid_has_the_set_fetched_early() {
     );
 }
 
+/// Checks F-30.
 #[test]
 fn a_server_that_is_not_there_is_asked_again_until_it_is() {
     let key = signing_key("k1");
@@ -142,11 +143,13 @@ fn an_error_page_keeps_the_keys() {
     bad_answer_keeps_good_keys("status", |_| Answer::new("503 Service Unavailable", "busy"));
 }
 
+/// Checks F-33.
 #[test]
 fn garbage_keeps_the_keys() {
     bad_answer_keeps_good_keys("invalid", |_| Answer::ok("<html>Please log in</html>"));
 }
 
+/// Checks F-33.
 #[test]
 fn an_empty_set_keeps_the_keys() {
     bad_answer_keeps_good_keys("empty", |_| Answer::ok("{\"keys\":[]}").with("etag: \"e\""));
@@ -158,6 +161,7 @@ fn a_set_of_unusable_keys_keeps_the_keys() {
     bad_answer_keeps_good_keys("empty", move |_| set_of(&other));
 }
 
+/// Checks F-34.
 #[test]
 fn a_redirect_keeps_the_keys() {
     bad_answer_keeps_good_keys("status", |_| {
@@ -165,6 +169,7 @@ fn a_redirect_keeps_the_keys() {
     });
 }
 
+/// Checks F-32.
 #[test]
 fn an_announced_flood_keeps_the_keys() {
     bad_answer_keeps_good_keys("too_large", |_| {
@@ -173,16 +178,19 @@ fn an_announced_flood_keeps_the_keys() {
     });
 }
 
+/// Checks F-32.
 #[test]
 fn an_endless_body_keeps_the_keys() {
     bad_answer_keeps_good_keys("too_large", |_| Answer::Endless);
 }
 
+/// Checks F-31.
 #[test]
 fn a_slow_drip_keeps_the_keys() {
     bad_answer_keeps_good_keys("unreachable", |_| Answer::Drip);
 }
 
+/// Checks F-32.
 #[test]
 fn a_compressed_body_keeps_the_keys() {
     bad_answer_keeps_good_keys("invalid", |_| {
@@ -213,7 +221,7 @@ fn a_redirect_within_the_origin_is_followed_once_where_allowed() {
     assert_eq!(world.kids(), None, "a loop is not followed");
 }
 
-/// Checks V-43.
+/// Checks V-43, F-34.
 #[test]
 fn a_name_that_resolves_inwards_is_not_connected_to() {
     let server = Server::start(|_| unreachable!("nobody connects"));

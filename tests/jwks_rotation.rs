@@ -76,6 +76,7 @@ fn a_key_that_does_not_exist_is_looked_for_once() {
     assert!(issuer.asked() - looked <= allowed);
 }
 
+/// Checks F-30.
 #[test]
 fn while_the_issuer_cannot_be_asked_no_key_is_said_not_to_exist() {
     let (key, new) = (signing_key("k1"), signing_key("k2"));
@@ -181,6 +182,7 @@ fn keys_that_nobody_confirms_are_given_up_in_the_end_and_taken_up_again() {
     eventually("they are back", || world.verdict(&token).is_valid());
 }
 
+/// Checks F-30.
 #[test]
 fn a_host_starts_with_the_keys_that_it_kept_while_the_issuer_is_down() {
     let key = signing_key("k1");
@@ -214,7 +216,7 @@ fn a_host_starts_with_the_keys_that_it_kept_while_the_issuer_is_down() {
     assert_eq!(world.kids(), None);
 }
 
-/// Checks V-44. F36, G11: what was removed is refused with the next question, whatever was cached.
+/// Checks V-44, F-36. G11: what was removed is refused with the next question, whatever was cached.
 #[test]
 fn a_removed_key_ends_what_was_cached() {
     let (first, second) = (signing_key("k1"), signing_key("k2"));
@@ -236,7 +238,7 @@ fn a_removed_key_ends_what_was_cached() {
     assert!(world.metrics.render().contains(alarm));
 }
 
-/// F35: the issuer's word counts, and is not let pass in silence.
+/// Checks F-35: the issuer's word counts, and is not let pass in silence.
 #[test]
 fn a_kid_that_names_another_key_is_the_other_key_from_then_on() {
     let (first, second) = (signing_key("k1"), signing_key("k1"));
@@ -266,7 +268,7 @@ fn the_same_set_again_loses_no_cached_verdict() {
     assert!(Arc::ptr_eq(&before, &world.engine.records()));
 }
 
-/// F38.
+/// Checks F-38.
 #[test]
 fn operators_and_tokens_share_looks() {
     let key = signing_key("k1");
@@ -300,6 +302,7 @@ fn operators_and_tokens_share_looks() {
     assert!(issuer.asked() - asked <= 3, "{}", issuer.asked() - asked);
 }
 
+/// Checks F-35.
 #[test]
 fn rotations_with_overlap_refuse_no_token() {
     let rotations = std::env::var("JOTD_ROTATIONS").ok();

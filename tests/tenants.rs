@@ -574,7 +574,7 @@ fn a_reload_keeps_tenants_unless_their_keys_come_from_elsewhere_now() {
         let records = |_: &KeysAtHand| Records::new(vec![model()], Vec::new());
         world
             .upstream
-            .replace_all(Vec::new(), vec![feed], records)
+            .replace_all(Vec::new(), vec![feed], Vec::new(), records)
             .expect("no fault");
     };
     let more = TenantFeed {
@@ -597,7 +597,7 @@ fn a_reload_keeps_tenants_unless_their_keys_come_from_elsewhere_now() {
     let elsewhere = Records::new(vec![model()], Vec::new());
     let gone = world
         .upstream
-        .replace_all(Vec::new(), Vec::new(), |_| elsewhere);
+        .replace_all(Vec::new(), Vec::new(), Vec::new(), |_| elsewhere);
     gone.expect("no fault");
     assert!(matches!(world.verdict(&good), Verdict::Unavailable(_)));
     assert_eq!(world.loaded(), 0);

@@ -8,18 +8,18 @@ use super::document::Node;
 use super::fault::{Found, Place, did_you_mean, shown};
 use super::section::{At, Setting};
 use super::setting::{List, string, wanted};
-use super::{Issuer, raw};
+use super::{Decrypting, Issuer, raw};
 use crate::jose::{ContentEncryption, KeyManagement};
-use crate::keys::{Decryption, DecryptionKeyId};
+use crate::keys::DecryptionKeyId;
 use crate::limits::KEY_CANDIDATES_MAX;
-use crate::upstream;
+use crate::upstream::DecryptionFiles;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// An issuer's terms for encrypted tokens; `None` where it takes none, or where they are at fault.
-pub(super) fn decryption(raw: &raw::Issuer, checker: &mut Checker<'_>) -> Option<Arc<Decryption>> {
+pub(super) fn decryption(raw: &raw::Issuer, checker: &mut Checker<'_>) -> Option<Decrypting> {
     let given = [
         raw.decrypt_key_files.as_ref().map(|at| &at.place),
         raw.jwe_algorithms.as_ref().map(|at| &at.place),
@@ -42,33 +42,27 @@ pub(super) fn decryption(raw: &raw::Issuer, checker: &mut Checker<'_>) -> Option
     };
     let algorithms = each_once(&algorithms.value, checker);
     let encodings = each_once(&encodings.value, checker);
-    let mut keys = Vec::new();
-    for At { value, place } in &files.value.0 {
-        let path = checker.path(value);
-        let jwks = match upstream::read_private_keys(&path) {
-            Ok(jwks) => jwks,
-            Err(error) => {
-                checker.found.push(place, error.to_string());
-                continue;
-            }
-        };
-        let (pinned, skipped) = Decryption::pin(&jwks, &algorithms, &encodings, zip_bytes_max);
-        for key in skipped {
-            let message = format!(
-                "{}: key {} cannot be used: {}",
-                path.display(),
-                key.index,
-                key.why
-            );
-            checker.found.push(place, message);
-        }
-        keys.extend(pinned.keys);
-    }
-    Some(Arc::new(Decryption {
-        keys,
+    let list = &files.value.0;
+    let paths = list.iter().map(|file| checker.path(&file.value));
+    let files = DecryptionFiles {
+        paths: paths.collect(),
+        algorithms,
         encodings,
         zip_bytes_max,
-    }))
+    };
+    match files.read() {
+        Ok(keys) => Some(Decrypting {
+            files,
+            keys: Arc::new(keys),
+        }),
+        Err(faults) => {
+            for (index, why) in faults {
+                let place = list.get(index).map_or(place, |file| &file.place);
+                checker.found.push(place, why);
+            }
+            None
+        }
+    }
 }
 
 /// A token says by `kid` alone which key it is encrypted to: its issuer is only seen once it is open.
@@ -76,8 +70,8 @@ pub(super) fn names(issuers: &[Issuer], checker: &mut Checker<'_>) {
     let mut by_kid: HashMap<&str, HashSet<DecryptionKeyId>> = HashMap::new();
     for slot in issuers
         .iter()
-        .filter_map(|issuer| issuer.decryption.as_deref())
-        .flat_map(|decryption| &decryption.keys)
+        .filter_map(|issuer| issuer.decryption.as_ref())
+        .flat_map(|decryption| &decryption.keys.keys)
     {
         let keys = by_kid.entry(&slot.kid).or_default();
         keys.insert(slot.id());

@@ -16,6 +16,7 @@ mod check_peer;
 mod check_redis;
 mod check_revocation;
 mod check_secrets;
+mod check_source;
 mod check_template;
 mod choice;
 mod document;
@@ -42,7 +43,7 @@ use crate::revocation::Staleness;
 use crate::transport;
 use crate::transport::peers::UnixRule;
 use crate::transport::tls::Identity;
-use crate::upstream::{Source, StatusSource, TenantTerms, Trust};
+use crate::upstream::{DecryptionFiles, Source, StatusSource, TenantTerms, Trust};
 use crate::verify::{Feed, IssuerMatch};
 use fault::Found;
 use section::Section;
@@ -290,7 +291,16 @@ pub struct Issuer {
     /// How its tenants come and go, if it is a template.
     pub tenants: Option<TenantTerms>,
     /// How its tokens may be encrypted, if they may.
-    pub decryption: Option<Arc<Decryption>>,
+    pub decryption: Option<Decrypting>,
+}
+
+/// How an issuer's tokens may be encrypted.
+#[derive(Clone, Debug)]
+pub struct Decrypting {
+    /// Where the keys are, and the terms.
+    pub files: DecryptionFiles,
+    /// What was in the files when the configuration was read.
+    pub keys: Arc<Decryption>,
 }
 
 /// Reads a configuration file and the environment's `JOTD_` variables.

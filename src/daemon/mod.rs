@@ -199,6 +199,7 @@ impl Daemon {
         let seeker = upstream.seeker();
         engine.on_missing_key(move |key| seeker.seek(key));
         upstream.serve_tenants(records::tenant_feeds(&config));
+        upstream.follow_decryption(records::decryption_feeds(&config));
         let hint = upstream.tenant_hint();
         engine.on_missing_tenant(move |tenant| hint.missing(tenant));
         let statuses = Statuses::start(

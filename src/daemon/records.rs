@@ -6,7 +6,9 @@ use crate::config::{self, Config};
 use crate::keys::Owner;
 use crate::revocation::status::StatusLists;
 use crate::transport::tls::Acceptor;
-use crate::upstream::{Feed, KeptSets, KeysAtHand, Source, StatusSources, TenantFeed};
+use crate::upstream::{
+    DecryptionFeed, Feed, KeptSets, KeysAtHand, Source, StatusSources, TenantFeed,
+};
 use crate::verify::{Issuer, Records, RecordsError, Replay, Revocation};
 use std::sync::Arc;
 
@@ -45,6 +47,17 @@ pub(super) fn tenant_feeds(config: &Config) -> Vec<TenantFeed> {
                 _ => None,
             },
             terms: issuer.tenants?,
+        })
+    };
+    config.issuers.iter().filter_map(feed).collect()
+}
+
+/// Where the keys are that tokens may be encrypted to.
+pub(super) fn decryption_feeds(config: &Config) -> Vec<DecryptionFeed> {
+    let feed = |issuer: &config::Issuer| {
+        Some(DecryptionFeed {
+            issuer: issuer.name.clone(),
+            files: issuer.decryption.as_ref()?.files.clone(),
         })
     };
     config.issuers.iter().filter_map(feed).collect()
@@ -90,10 +103,10 @@ pub(super) fn records(
         config.policies.clone(),
     )?;
     let bound = config.peers.iter();
-    let decrypting = config
-        .issuers
-        .iter()
-        .filter_map(|issuer| Some((issuer.name.clone(), Arc::clone(issuer.decryption.as_ref()?))));
+    let decrypting = config.issuers.iter().filter_map(|issuer| {
+        let keys = &issuer.decryption.as_ref()?.keys;
+        Some((issuer.name.clone(), Arc::clone(keys)))
+    });
     let records = records
         .binding(bound.filter_map(|rule| rule.terms.tenants.as_deref()))
         .decrypting(decrypting)

@@ -85,6 +85,7 @@ impl Reloader {
             .replace_all(
                 records::feeds(&next),
                 records::tenant_feeds(&next),
+                records::decryption_feeds(&next),
                 |keys| records::records(&next, keys, &self.held_against),
             )
             .map_err(|faults| line(faults.join("\n")))?;

@@ -22,7 +22,10 @@ impl KeySet {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let alike = |(a, b): (&KeySlot, &KeySlot)| {
-            a.public_jwk.is_some() && a.public_jwk == b.public_jwk && a.signer == b.signer
+            a.public_jwk.is_some()
+                && a.public_jwk == b.public_jwk
+                && a.signer == b.signer
+                && a.only_of == b.only_of
         };
         self.len() == other.len() && self.slots().iter().zip(other.slots()).all(alike)
     }

@@ -64,6 +64,18 @@ impl Decryption {
         };
         (decryption, skipped)
     }
+
+    /// Whether the other opens the very same tokens on the very same terms.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let alike = |(one, other): (&Arc<DecryptionSlot>, &Arc<DecryptionSlot>)| {
+            one.kid == other.kid && one.is_named == other.is_named && one.id() == other.id()
+        };
+        self.keys.len() == other.keys.len()
+            && self.keys.iter().zip(&other.keys).all(alike)
+            && self.encodings == other.encodings
+            && self.zip_bytes_max == other.zip_bytes_max
+    }
 }
 
 impl DecryptionSlot {

@@ -35,6 +35,9 @@ pub struct KeySlot {
     pub public_jwk: Option<Arc<str>>,
     /// The thumbprint of its public material (RFC 7638); `None` for a secret, whose thumbprint tells guesses apart.
     pub thumbprint: Option<Arc<str>>,
+    /// The one whose tokens it may sign, where it is for one tenant of those that share the set: an `iss`, which names
+    /// the tenant in its path.
+    pub only_of: Option<Arc<str>>,
     /// How it is used; shared with the same key in the sets that follow.
     pub usage: Arc<Usage>,
 }
@@ -84,26 +87,27 @@ impl KeySet {
         (set, skipped)
     }
 
-    /// The same keys for another owner, whose verdicts then say so.
+    /// The same keys for one of the tenants that share them, whose verdicts then say so: without those that are for
+    /// another one.
     #[must_use]
-    pub fn for_owner(&self, owner: &Owner) -> Self {
-        let slots = self.slots.iter().map(|slot| KeySlot {
-            signer: Arc::new(Signer {
-                issuer: Arc::clone(&owner.issuer),
-                tenant: Arc::clone(&owner.tenant),
-                alg: slot.signer.alg,
-                kid: slot.signer.kid.clone(),
-            }),
-            key: Arc::clone(&slot.key),
-            public_jwk: slot.public_jwk.clone(),
-            thumbprint: slot.thumbprint.clone(),
-            usage: Arc::clone(&slot.usage),
-        });
-        Self {
-            slots: slots.collect(),
-            by_kid: self.by_kid.clone(),
-            without_kid: self.without_kid.clone(),
+    pub fn for_tenant(&self, owner: &Owner, tenant: &str) -> Self {
+        let mut set = Self::default();
+        for slot in self.slots.iter().filter(|slot| slot.serves(tenant)) {
+            set.push(KeySlot {
+                signer: Arc::new(Signer {
+                    issuer: Arc::clone(&owner.issuer),
+                    tenant: Arc::clone(&owner.tenant),
+                    alg: slot.signer.alg,
+                    kid: slot.signer.kid.clone(),
+                }),
+                key: Arc::clone(&slot.key),
+                public_jwk: slot.public_jwk.clone(),
+                thumbprint: slot.thumbprint.clone(),
+                only_of: slot.only_of.clone(),
+                usage: Arc::clone(&slot.usage),
+            });
         }
+        set
     }
 
     /// A set with no keys: the issuer is known, its keys have not arrived.
@@ -191,6 +195,16 @@ impl KeySet {
     }
 }
 
+impl KeySlot {
+    /// Whether it may sign for this tenant. Microsoft's rule goes by the whole `iss`; the tenant in it is the same for
+    /// tokens of version 1, whose `iss` has another form.
+    fn serves(&self, tenant: &str) -> bool {
+        self.only_of
+            .as_deref()
+            .is_none_or(|iss| iss.split('/').any(|part| part == tenant))
+    }
+}
+
 impl Candidates {
     /// The slot indices, at least one.
     #[must_use]
@@ -230,6 +244,8 @@ fn pin_one(owner: &Owner, jwk: &Jwk, schemes: &[Scheme]) -> Result<KeySlot, Stri
         key: Arc::new(key),
         thumbprint: public_jwk.is_some().then(|| jwk.thumbprint().into()),
         public_jwk,
+        // With a hole for the tenant's id, it is for all of them.
+        only_of: jwk.issuer.clone().filter(|issuer| !issuer.contains('{')),
         usage: Arc::default(),
     })
 }

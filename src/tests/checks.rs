@@ -243,6 +243,35 @@ const ITEMS: &[Item] = &[
     ),
     ("F-28", "LOADING, READONLY", None),
     ("F-29", "one of several logs is lost for good", None),
+    ("F-30", "an issuer is down", None),
+    ("F-31", "an issuer answers a byte at a time", None),
+    (
+        "F-32",
+        "an issuer answers without end, or too much, or compressed",
+        None,
+    ),
+    (
+        "F-33",
+        "an issuer answers with garbage, a page, or no keys",
+        None,
+    ),
+    (
+        "F-34",
+        "an issuer redirects inwards, or its name leads there",
+        None,
+    ),
+    (
+        "F-35",
+        "a rotation while tokens are verified; a `kid` that names another key",
+        None,
+    ),
+    ("F-36", "a key is removed", None),
+    (
+        "F-37",
+        "an issuer is killed between its rotation and its answer",
+        None,
+    ),
+    ("F-38", "several ask for a look at once", None),
     ("F-39", "the disk behind the audit lines is full", None),
     (
         "F-40",

@@ -215,6 +215,14 @@ pub(super) async fn run(feed: Feed, keeping: Keeping) {
     }
 }
 
+/// Waits until files may have changed.
+pub(super) async fn changed(nudge: &Notify) {
+    match tokio::time::timeout(POLL_INTERVAL, nudge.notified()).await {
+        Ok(()) => tokio::time::sleep(SETTLE).await,
+        Err(_elapsed) => {}
+    }
+}
+
 /// Reads an issuer's files, and knows what it has seen of them.
 struct Reader {
     files: Arc<Files>,
@@ -230,10 +238,7 @@ async fn follow_files(
     publisher: &Publisher,
 ) {
     loop {
-        match tokio::time::timeout(POLL_INTERVAL, nudge.notified()).await {
-            Ok(()) => tokio::time::sleep(SETTLE).await,
-            Err(_elapsed) => {}
-        }
+        changed(nudge).await;
         let files = reader.files.clone();
         #[expect(
             clippy::disallowed_methods,

@@ -37,6 +37,8 @@ pub(super) struct Ledger {
     pub(super) unusable: Vec<String>,
     /// How far the issuer's clock is ahead of ours, in seconds.
     pub(super) skew_seconds: Option<i64>,
+    /// Why the files of its decryption keys cannot be used as they are now.
+    pub(super) decryption_fault: Option<String>,
 }
 
 /// A key that an issuer had once.
@@ -188,6 +190,21 @@ impl Ledgers {
         if is_news {
             self.raise(ledger, issuer, Alarm::UnusableKeys, None, now);
         }
+    }
+
+    /// Notes why the files of its decryption keys cannot be used, or that they can.
+    pub(super) fn note_decryption(&self, issuer: &Arc<str>, why: Option<String>) {
+        let mut all = self.lock();
+        let ledger = all.entry(Arc::clone(issuer)).or_default();
+        match &why {
+            Some(why) => {
+                tracing::warn!(target: TARGET, issuer = &**issuer, why, "decryption keys cannot be used");
+            }
+            None => {
+                tracing::info!(target: TARGET, issuer = &**issuer, "decryption keys read anew");
+            }
+        }
+        ledger.decryption_fault = why;
     }
 
     /// Notes what the issuer's clock says.

@@ -29,7 +29,7 @@ mod watch;
 mod weak;
 
 pub use client::Trust;
-pub use decryption::read_private_keys;
+pub use decryption::{DecryptionFeed, DecryptionFiles};
 pub use feed::Feed;
 pub use given::Given;
 pub use kept::KeptSets;
@@ -132,6 +132,7 @@ pub struct Upstream {
     watch: Watch,
     seeker: Seeker,
     tenants: tenants::Tenants,
+    decryption: decryption::Followers,
     kept: Option<Arc<KeptSets>>,
     shared: Option<Arc<SharedSets>>,
     running: Mutex<HashMap<Arc<str>, Running>>,
@@ -197,6 +198,7 @@ impl Upstream {
             publisher,
             runtime,
             watch: Watch::new(),
+            decryption: decryption::Followers::default(),
             kept: at_hand.kept.clone(),
             shared: at_hand.shared.clone(),
             running: Mutex::default(),
@@ -225,7 +227,15 @@ impl Upstream {
         self.tenants.set_feeds(feeds, &turn);
     }
 
-    /// Replaces issuers and rules as a whole, where there are no templates.
+    /// Begins to follow the files of decryption keys.
+    pub fn follow_decryption(&self, feeds: Vec<DecryptionFeed>) {
+        let turn = self.publisher.take_turn();
+        self.decryption
+            .replace(feeds, &self.publisher, &self.runtime, &turn);
+        self.watch_files(&self.running());
+    }
+
+    /// Replaces issuers and rules as a whole, where there are no templates and nothing is encrypted.
     ///
     /// # Errors
     /// As [`Self::replace_all`].
@@ -237,7 +247,7 @@ impl Upstream {
     where
         E: ToString,
     {
-        self.replace_all(feeds, Vec::new(), records)
+        self.replace_all(feeds, Vec::new(), Vec::new(), records)
     }
 
     /// Replaces issuers, templates and rules as a whole. A feed that stays the same keeps its keys and goes on;
@@ -250,6 +260,7 @@ impl Upstream {
         &self,
         feeds: Vec<Feed>,
         templates: Vec<TenantFeed>,
+        decryption: Vec<DecryptionFeed>,
         records: impl FnOnce(&KeysAtHand) -> Result<Records, E>,
     ) -> Result<(), Vec<String>>
     where
@@ -264,6 +275,8 @@ impl Upstream {
         let next = self.tenants.carry_over(next, &turn.records(), &templates);
         turn.replace(next);
         self.tenants.set_feeds(templates, &turn);
+        self.decryption
+            .replace(decryption, &self.publisher, &self.runtime, &turn);
         self.follow(feeds, &at_hand, &turn);
         Ok(())
     }
@@ -326,18 +339,22 @@ impl Upstream {
         self.publisher
             .ledgers()
             .retain(|issuer| running.contains_key(issuer));
-        let watched: Vec<_> = running
-            .values()
-            .filter_map(|running| match &running.feed.source {
-                Source::Files(files) => Some((files.paths().to_vec(), running.nudge.clone())),
-                _ => None,
-            })
-            .collect();
-        self.watch.replace(&watched);
+        self.watch_files(&running);
         let looks = running
             .iter()
             .filter_map(|(issuer, running)| Some((issuer.clone(), running.looking.clone()?)));
         self.seeker.looks.store(Arc::new(looks.collect()));
+    }
+
+    fn watch_files(&self, running: &HashMap<Arc<str>, Running>) {
+        let keys = running
+            .values()
+            .filter_map(|running| match &running.feed.source {
+                Source::Files(files) => Some((files.paths().to_vec(), running.nudge.clone())),
+                _ => None,
+            });
+        let watched: Vec<_> = keys.chain(self.decryption.watched()).collect();
+        self.watch.replace(&watched);
     }
 
     fn begin(&self, feed: Feed, at_hand: Option<&feed::AtHand>) -> Running {

@@ -4,7 +4,7 @@
 
 use super::ledger::{Alarm, Ledgers};
 use crate::engine::Engine;
-use crate::keys::KeySet;
+use crate::keys::{Decryption, KeySet};
 use crate::limits::FETCHES_MAX;
 use crate::metrics::{FetchLabels, IssuerLabels, Metrics, TenantChangeLabels};
 use crate::verify::{IssuerKeys, Records};
@@ -95,6 +95,30 @@ impl Publisher {
         true
     }
 
+    /// Publishes the keys that an issuer's tokens may be encrypted to, and tells whether they are others than before.
+    ///
+    /// # Errors
+    /// Why no token could tell them from others; nothing has changed then.
+    pub(super) fn publish_decryption(
+        &self,
+        lease: &Lease,
+        issuer: &Arc<str>,
+        keys: Decryption,
+    ) -> Result<bool, String> {
+        let turn = self.take_turn();
+        if lease.ended.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let records = self.engine.records();
+        let known = records.decryption_of(issuer);
+        if known.is_some_and(|known| known.is_same(&keys)) {
+            return Ok(false);
+        }
+        let records = records.with_decryption(issuer, Arc::new(keys));
+        turn.replace(records.map_err(|error| error.to_string())?);
+        Ok(true)
+    }
+
     /// Takes an issuer's keys away: its tokens are unavailable until they are fetched again.
     pub(super) fn withdraw(&self, lease: &Lease, issuer: &Arc<str>) {
         let turn = self.take_turn();
@@ -120,6 +144,23 @@ impl Publisher {
     /// Notes why keys of a set cannot be used.
     pub(super) fn note_unusable(&self, issuer: &Arc<str>, why: Vec<String>) {
         self.ledgers.note_unusable(issuer, why, self.now());
+    }
+
+    /// Notes why the files of an issuer's decryption keys cannot be used, or that they can.
+    pub(super) fn note_decryption(&self, issuer: &Arc<str>, why: Option<String>) {
+        self.ledgers.note_decryption(issuer, why);
+    }
+
+    /// Counts a reading of decryption keys that brought others, or a fault.
+    pub(super) fn count_decryption_read(&self, issuer: &Arc<str>, outcome: &'static str) {
+        let labels = FetchLabels {
+            issuer: self.metrics.issuer_label(issuer),
+            outcome,
+        };
+        self.metrics
+            .decryption_key_reads
+            .get_or_create(&labels)
+            .inc();
     }
 
     /// Notes what time it is at the issuer.

@@ -168,6 +168,7 @@ impl Standing<'_> {
             })),
             "trusted_seconds": trusted_seconds,
             "clock_skew_seconds": self.ledger.skew_seconds,
+            "issued_ahead_seconds": self.issued_ahead_seconds(),
             "keys": self.slots().unwrap_or_default().iter().map(|slot| self.key(slot))
                 .collect::<Vec<Value>>(),
             "withdrawn": self.ledger.withdrawn.iter().map(|key| self.withdrawn(key))
@@ -188,6 +189,14 @@ impl Standing<'_> {
             IssuerKeys::Known(keys) => Some(keys.slots()),
             IssuerKeys::Awaited => None,
         }
+    }
+
+    /// How far the `iat` of genuine tokens was ahead of this host's clock lately, in seconds.
+    fn issued_ahead_seconds(&self) -> Option<u32> {
+        let slots = self.slots().unwrap_or_default().iter();
+        slots
+            .filter_map(|slot| slot.usage.issued_ahead_seconds(self.now))
+            .max()
     }
 
     fn key(&self, slot: &KeySlot) -> Value {
@@ -274,6 +283,19 @@ impl Standing<'_> {
             && skew.abs() > SKEW_SECONDS_MAX
         {
             let what = format!("the issuer's clock and this host's disagree by {skew} s");
+            found.push(("warning", what, None));
+        }
+        if let Some(ahead) = self.issued_ahead_seconds()
+            && i64::from(ahead) > SKEW_SECONDS_MAX
+        {
+            let what = format!(
+                "genuine tokens of the last hour say that they were issued up to {ahead} s from now: whoever signs them \
+                 has a clock that is ahead, or this host's is behind"
+            );
+            found.push(("warning", what, None));
+        }
+        if let Some(why) = &self.ledger.decryption_fault {
+            let what = format!("the decryption keys stay as they were: {why}");
             found.push(("warning", what, None));
         }
         for why in &self.ledger.unusable {

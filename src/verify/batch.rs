@@ -213,6 +213,11 @@ fn judge(
     };
     let entry = records.entry(found.issuer).expect("found by this number");
     let claims = &found.claims;
+    let key = &found.keys.slots()[slot as usize];
+    if let Some(iat) = claims.iat {
+        // Also of a token that is refused for it: whoever signed it has that clock.
+        key.usage.note_issued(iat.floor, now);
+    }
     if let Some(answer) = entry.note_genuine(claims, now) {
         return answer;
     }
@@ -229,7 +234,7 @@ fn judge(
             Ok(window) => window,
             Err(refusal) => return Answer::plain(refusal),
         };
-    let signer = &found.keys.slots()[slot as usize].signer;
+    let signer = &key.signer;
     // After the crypto and last of all: what was revoked while the signature was checked is revoked.
     let (word, stamp) = match &entry.revoking {
         None => (Word::Clear(Freshness::default()), [0; 2]),

@@ -6,6 +6,7 @@
 
 mod batch;
 mod digest;
+mod entry;
 mod header_memo;
 mod hearing;
 mod issuer;
@@ -28,6 +29,7 @@ pub use batch::{Scratch, verify_batch};
 pub use digest::DigestKey;
 pub use hearing::{Feed, FeedKind, Heard, NotHeard};
 pub use issuer::{Issuer, IssuerKeys, IssuerMatch};
+pub use opening::SameName;
 pub use policies::Tenants;
 pub use recall::Recalled;
 pub use records::{Records, RecordsError};

@@ -25,6 +25,8 @@ const INNER_COST_NS: u64 = 100_000;
 
 /// The decryption keys of a snapshot's issuers.
 pub(super) struct Openings {
+    /// Whose they are, in their order.
+    terms: Vec<(Arc<str>, Arc<Decryption>)>,
     keys: Vec<Holding>,
     by_kid: HashMap<Arc<str>, Vec<usize>>,
     without_kid: Vec<usize>,
@@ -45,6 +47,18 @@ pub(super) struct Opened<'r> {
     zip: bool,
 }
 
+/// More decryption keys of one name than are tried for a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {KEY_CANDIDATES_MAX} decryption keys have {}, and a token picks one by that", named(.0))]
+pub struct SameName(pub Arc<str>);
+
+fn named(kid: &str) -> String {
+    match kid {
+        "" => "no name at all".to_owned(),
+        kid => format!("the name \"{}\"", kid.escape_debug()),
+    }
+}
+
 impl Records {
     /// The same snapshot, with tokens of these issuers, by their configured names, accepted encrypted too. It belongs to
     /// the making of a snapshot, before anything is verified by it.
@@ -53,34 +67,41 @@ impl Records {
         mut self,
         issuers: impl IntoIterator<Item = (Arc<str>, Arc<Decryption>)>,
     ) -> Self {
-        let mut openings = Openings {
-            keys: Vec::new(),
-            by_kid: HashMap::new(),
-            without_kid: Vec::new(),
-        };
-        let mut known = HashMap::new();
-        for (issuer, decryption) in issuers {
-            for slot in &decryption.keys {
-                let number = *known.entry(slot.id()).or_insert_with(|| openings.add(slot));
-                if let Some(holding) = openings.keys.get_mut(number) {
-                    // A key may be held under several names.
-                    openings
-                        .by_kid
-                        .entry(Arc::clone(&slot.kid))
-                        .or_default()
-                        .push(number);
-                    holding
-                        .holders
-                        .insert(Arc::clone(&issuer), Arc::clone(&decryption));
-                }
-            }
-        }
-        for numbers in openings.by_kid.values_mut() {
-            numbers.sort_unstable();
-            numbers.dedup();
-        }
+        let openings = Openings::of(issuers.into_iter().collect());
         self.openings = (!openings.keys.is_empty()).then(|| Arc::new(openings));
         self
+    }
+
+    /// The keys that an issuer's tokens may be encrypted to, by its configured name.
+    #[must_use]
+    pub fn decryption_of(&self, issuer: &str) -> Option<&Arc<Decryption>> {
+        let mut terms = self.openings.as_deref()?.terms.iter();
+        let (_, decryption) = terms.find(|(name, _)| **name == *issuer)?;
+        Some(decryption)
+    }
+
+    /// The same snapshot with other keys for an issuer's encrypted tokens. What was verified of it has to be verified
+    /// again, for a key may be gone; other issuers, and their cached verdicts, stay as they are.
+    ///
+    /// # Errors
+    /// [`SameName`] where tokens could not tell by `kid` which of too many keys they are encrypted to.
+    pub fn with_decryption(
+        &self,
+        issuer: &str,
+        decryption: Arc<Decryption>,
+    ) -> Result<Self, SameName> {
+        let openings = self.openings.as_deref();
+        let mut terms = openings.map_or_else(Vec::new, |openings| openings.terms.clone());
+        match terms.iter_mut().find(|(name, _)| **name == *issuer) {
+            Some((_, known)) => *known = decryption,
+            None => terms.push((issuer.into(), decryption)),
+        }
+        let openings = Openings::of(terms);
+        openings.names_suffice()?;
+        let mut records = self.clone();
+        records.openings = (!openings.keys.is_empty()).then(|| Arc::new(openings));
+        records.renew(|entry| *entry.issuer.name == *issuer);
+        Ok(records)
     }
 
     /// Whether this token is encrypted, and any issuer accepts that.
@@ -174,6 +195,47 @@ impl Records {
 }
 
 impl Openings {
+    fn of(terms: Vec<(Arc<str>, Arc<Decryption>)>) -> Self {
+        let mut openings = Self {
+            terms: Vec::new(),
+            keys: Vec::new(),
+            by_kid: HashMap::new(),
+            without_kid: Vec::new(),
+        };
+        let mut known = HashMap::new();
+        for (issuer, decryption) in &terms {
+            for slot in &decryption.keys {
+                let number = *known.entry(slot.id()).or_insert_with(|| openings.add(slot));
+                if let Some(holding) = openings.keys.get_mut(number) {
+                    // A key may be held under several names.
+                    openings
+                        .by_kid
+                        .entry(Arc::clone(&slot.kid))
+                        .or_default()
+                        .push(number);
+                    holding
+                        .holders
+                        .insert(Arc::clone(issuer), Arc::clone(decryption));
+                }
+            }
+        }
+        for numbers in openings.by_kid.values_mut() {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+        openings.terms = terms;
+        openings
+    }
+
+    /// A token says by `kid` alone which key it is encrypted to: its issuer is only seen once it is open.
+    fn names_suffice(&self) -> Result<(), SameName> {
+        let mut names = self.by_kid.iter();
+        match names.find(|(_, numbers)| numbers.len() > KEY_CANDIDATES_MAX) {
+            Some((kid, _)) => Err(SameName(Arc::clone(kid))),
+            None => Ok(()),
+        }
+    }
+
     fn add(&mut self, slot: &Arc<DecryptionSlot>) -> usize {
         let number = self.keys.len();
         self.keys.push(Holding {

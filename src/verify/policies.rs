@@ -3,7 +3,8 @@
 //! A peer that may ask about some tenants only asks under policies of its own: each policy, narrowed to those tenants.
 //! So what the cache remembers for one peer is never another's answer.
 
-use super::records::{Entry, RecordsError};
+use super::entry::Entry;
+use super::records::RecordsError;
 use super::{PolicyId, Records};
 use crate::policy::Narrowing;
 use crate::verdict::Refusal;

@@ -1,12 +1,11 @@
 //! Everything a decision rests on besides the token and the time: an immutable snapshot.
 
+use super::entry::Entry;
 use super::opening::Openings;
 use super::persistent::{Chunks, Directory};
-use super::quota::Quota;
 use super::revoking::{Revoking, Tenancies};
 use super::spending::Spending;
 use super::template::{filled_by, names_meet};
-use super::tenants::Loaded;
 use super::{Issuer, IssuerKeys, IssuerMatch, PolicyId};
 use crate::keys::KeySet;
 use crate::limits::{ISSUERS_MAX, LEEWAY_SECONDS_MAX, TOKEN_BYTES_DEFAULT};
@@ -16,7 +15,6 @@ use crate::revocation::status::StatusLists;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A snapshot of trusted issuers, their keys and policies. Replaced as a whole, never changed: a copy with other keys
 /// of one issuer, or with one tenant more, shares all else with the one before.
@@ -51,25 +49,6 @@ pub struct Records {
     pub(super) spending: Option<Arc<Spending>>,
     /// The keys that tokens may be encrypted to, if any may.
     pub(super) openings: Option<Arc<Openings>>,
-}
-
-/// An issuer with what the records know of it besides.
-#[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) issuer: Issuer,
-    /// Names this very combination of keys and policy; never reused in a process, so that a cached verdict
-    /// can tell at a glance whether what it rests on still stands.
-    pub(super) generation: u64,
-    /// The tenant's number.
-    pub(super) share: u32,
-    /// How its tokens are held against revocations, if they are.
-    pub(super) revoking: Option<Revoking>,
-    /// How much work its genuine tokens may make, if that is bounded.
-    pub(super) quota: Option<Arc<Quota>>,
-    /// What is known of it besides where a template has brought it.
-    pub(super) loaded: Option<Loaded>,
-    /// Of a template: whether its keys, known or awaited, are those of all its tenants.
-    pub(super) shares_keys: bool,
 }
 
 /// Two issuers or policies of one snapshot contradict each other.
@@ -243,12 +222,20 @@ impl Records {
         let changed = self.entries.iter().map(|entry| {
             let entry = entry.as_deref()?;
             Some(Arc::new(Entry {
-                generation: next_generation(),
                 revoking: revoking(&entry.issuer),
-                ..entry.clone()
+                ..entry.renewed()
             }))
         });
         self.entries = changed.collect();
+    }
+
+    /// Gives these entries new generations: what was verified by them is to be verified again.
+    pub(super) fn renew(&mut self, is_meant: impl Fn(&Entry) -> bool) {
+        let renewed = self.entries.iter().map(|entry| match entry {
+            Some(known) if is_meant(known) => Some(Arc::new(known.renewed())),
+            other => other.clone(),
+        });
+        self.entries = renewed.collect();
     }
 
     /// The configured issuers, in their order. A template is one of them; its tenants are not.
@@ -383,38 +370,6 @@ pub(super) enum Sought {
     Unknown,
 }
 
-impl Entry {
-    pub(super) fn new(issuer: Issuer, share: u32) -> Self {
-        Self {
-            generation: next_generation(),
-            share,
-            revoking: None,
-            quota: issuer
-                .policy
-                .verifications_per_second_max
-                .map(Quota::shared),
-            loaded: None,
-            shares_keys: match &issuer.iss {
-                IssuerMatch::Template(template) => {
-                    template.shares_keys() || matches!(issuer.keys, IssuerKeys::Known(_))
-                }
-                _ => false,
-            },
-            issuer,
-        }
-    }
-
-    /// The same with other keys, under a generation of its own.
-    pub(super) fn with_keys(&self, keys: IssuerKeys) -> Self {
-        let mut entry = self.clone();
-        let is_template = matches!(entry.issuer.iss, IssuerMatch::Template(_));
-        entry.shares_keys |= is_template && matches!(keys, IssuerKeys::Known(_));
-        entry.issuer.keys = keys;
-        entry.generation = next_generation();
-        entry
-    }
-}
-
 /// The longest life that a token of an issuer can have left, leeway included; `None` where nothing bounds it.
 fn lifetime(issuer: &Issuer) -> Option<u32> {
     let max = issuer.policy.lifetime_seconds_max?;
@@ -426,11 +381,4 @@ fn duplicate(what: &'static str, value: &str) -> RecordsError {
         what,
         value: value.to_owned(),
     }
-}
-
-/// Starts at 1, so that a zeroed word never passes for a generation.
-static GENERATION: AtomicU64 = AtomicU64::new(1);
-
-fn next_generation() -> u64 {
-    GENERATION.fetch_add(1, Ordering::Relaxed)
 }

@@ -5,7 +5,8 @@
 //! often, is upstream's work. A loaded tenant is an issuer like any other, with keys, generation, share of the cache,
 //! revocations and quota of its own, and its entry is found by its whole `iss` and nothing else.
 
-use super::records::{Entry, Sought};
+use super::entry::Entry;
+use super::records::Sought;
 use super::template::fill;
 use super::{Answer, Issuer, IssuerKeys, IssuerMatch, Records};
 use crate::clock::Now;
@@ -155,10 +156,10 @@ impl Records {
     #[must_use]
     pub fn with_tenant(&self, iss: &str, keys: Option<Arc<KeySet>>) -> Option<Self> {
         let sought = self.seek_tenant_of(iss)?;
-        let (template, _) = self.template_for(iss)?;
+        let (template, tenant) = self.template_for(iss)?;
         let keys = match (keys, &self.issuer(template)?.keys) {
             (Some(keys), _) => keys,
-            (None, IssuerKeys::Known(shared)) => Arc::new(shared.for_owner(&sought.owner)),
+            (None, IssuerKeys::Known(shared)) => Arc::new(shared.for_tenant(&sought.owner, tenant)),
             (None, IssuerKeys::Awaited) => return None,
         };
         let mut records = self.clone();
@@ -323,10 +324,13 @@ impl Records {
                     let own = match keys {
                         IssuerKeys::Awaited => IssuerKeys::Awaited,
                         IssuerKeys::Known(keys) => {
-                            IssuerKeys::Known(Arc::new(keys.for_owner(&Owner {
+                            let owner = Owner {
                                 issuer: Arc::clone(&old.issuer.name),
                                 tenant: Arc::clone(&old.issuer.tenant),
-                            })))
+                            };
+                            // It fitted when it was loaded, and a template does not change.
+                            let (_, tenant) = self.template_for(&loaded.iss)?;
+                            IssuerKeys::Known(Arc::new(keys.for_tenant(&owner, tenant)))
                         }
                     };
                     Some(Arc::new(old.with_keys(own)))

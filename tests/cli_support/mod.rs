@@ -1,13 +1,16 @@
 //! Runs the real binary, with files in a folder of the test's own.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use jotd::issuer::{Claims, SigningKey, danger};
 use jotd::jose::Algorithm;
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 /// The moment at which these tests take place.
 pub(crate) const NOW: i64 = 1_710_600_000;
@@ -17,6 +20,9 @@ pub(crate) const ISSUER: &str = "https://idp.example";
 
 /// Whom they are for.
 pub(crate) const AUDIENCE: &str = "payments";
+
+/// What takes longer hangs, however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A folder with key files, and the binary run in it.
 pub(crate) struct Bench {
@@ -92,7 +98,7 @@ impl Bench {
         self.run_with(arguments, "")
     }
 
-    /// Runs the binary and feeds it `input`.
+    /// Runs the binary and feeds it `input`. A command that hangs is ended, and what it was doing is told.
     pub(crate) fn run_with(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Said {
         let mut child = self
             .command(arguments)
@@ -103,13 +109,24 @@ impl Bench {
             .expect("the binary starts");
         let mut stdin = child.stdin.take().expect("piped");
         let input = input.as_ref().to_vec();
-        let feeder = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             // A command that does not want its input closes it.
             let _ = stdin.write_all(&input);
         });
-        let output = child.wait_with_output().expect("the binary ends");
-        feeder.join().expect("the feeder does not panic");
-        Said::from(output)
+        let stdout = read_aside(child.stdout.take().expect("piped"));
+        let stderr = read_aside(child.stderr.take().expect("piped"));
+        let status = wait(&mut child, arguments);
+        let text = |bytes: Receiver<Vec<u8>>| {
+            let bytes = bytes
+                .recv_timeout(PATIENCE)
+                .expect("it ends with the process");
+            String::from_utf8(bytes).expect("its output is text")
+        };
+        Said {
+            stdout: text(stdout),
+            stderr: text(stderr),
+            code: status.code().expect("it was not killed"),
+        }
     }
 
     /// Verifies tokens at [`NOW`] against `keys.json` for [`ISSUER`] and [`AUDIENCE`].
@@ -141,14 +158,50 @@ impl Said {
     }
 }
 
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            stdout: String::from_utf8(output.stdout).expect("stdout is text"),
-            stderr: String::from_utf8(output.stderr).expect("stderr is text"),
-            code: output.status.code().expect("it was not killed"),
+fn read_aside(mut output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, bytes) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut read = Vec::new();
+        // Whatever was read before a fault is what there is.
+        let _ = output.read_to_end(&mut read);
+        let _ = sender.send(read);
+    });
+    bytes
+}
+
+fn wait(child: &mut Child, arguments: &[&str]) -> ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return status;
         }
+        if began.elapsed() > PATIENCE {
+            let threads = threads(child.id());
+            child.kill().expect("it is our child");
+            panic!("{arguments:?} hangs:\n{threads}");
+        }
+        std::thread::sleep(Duration::from_millis(3));
     }
+}
+
+/// What each thread of a process is waiting for, as far as the system tells.
+fn threads(process: u32) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let told = tasks.map(|task| {
+        let tell = |name: &str| {
+            let text = std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            text.trim().to_owned()
+        };
+        format!(
+            "{}: waits in {}; stat {}; syscall {}",
+            tell("comm"),
+            tell("wchan"),
+            tell("stat"),
+            tell("syscall")
+        )
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 /// Claims that verify at [`NOW`].

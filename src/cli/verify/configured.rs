@@ -19,7 +19,12 @@ pub(super) fn records(path: &Path) -> Result<Records, Failure> {
     let decrypting: Vec<_> = config
         .issuers
         .iter()
-        .filter_map(|issuer| Some((issuer.name.clone(), issuer.decryption.clone()?)))
+        .filter_map(|issuer| {
+            Some((
+                issuer.name.clone(),
+                issuer.decryption.as_ref()?.keys.clone(),
+            ))
+        })
         .collect();
     let issuers = config.issuers.into_iter().map(|issuer| Issuer {
         keys: keys.of(&issuer.name),

@@ -34,7 +34,7 @@ fn open(key: &Jwk, token: &str) -> Vec<u8> {
 fn the_examples_of_rfc_7516_and_rfc_7520_open() {
     let examples: Vec<Value> =
         serde_json::from_str(include_str!("../vectors/rfc_jwe.json")).expect("JSON");
-    assert_eq!(examples.len(), 8);
+    assert_eq!(examples.len(), 9);
     for example in &examples {
         let text = |name: &str| example[name].as_str().expect("a string");
         let key = Jwk::parse(example["key"].to_string().as_bytes()).expect("a JWK");
@@ -91,6 +91,11 @@ fn a_header_that_says_more_or_otherwise_is_refused() {
         ),
         (
             r#"{"alg":"PBES2-HS256+A128KW","enc":"A128GCM"}"#.to_owned(),
+            UnsupportedAlg,
+        ),
+        (
+            r#"{"alg":"A256GCMKW","enc":"A128CBC-HS256","iv":"KkYT0GX_2jHlfqN_","tag":"kfPduVQ3T3H6vnewt--ksw"}"#
+                .to_owned(),
             UnsupportedAlg,
         ),
         (

@@ -76,6 +76,7 @@ impl Jwk {
             key_use: KeyUse::Other,
             encryption_alg: Some(alg),
             may_encrypt: true,
+            issuer: None,
             material: self.material,
         })
     }

@@ -50,6 +50,8 @@ pub struct Jwk {
     pub encryption_alg: Option<EncryptionAlg>,
     /// Whether `use`, `key_ops` and `alg` leave it open to encrypt to this key, and to decrypt with it.
     pub may_encrypt: bool,
+    /// `issuer`, which no RFC knows: Microsoft Entra says by it whose tokens a key of many tenants may sign.
+    pub issuer: Option<Arc<str>>,
     material: Material,
 }
 
@@ -165,6 +167,7 @@ impl Jwk {
             key_use: KeyUse::Verify,
             encryption_alg: None,
             may_encrypt: true,
+            issuer: None,
             material,
         }
     }
@@ -209,6 +212,9 @@ impl Jwk {
             key_use,
             encryption_alg,
             may_encrypt,
+            issuer: object
+                .get("issuer")
+                .and_then(|value| Some(value.as_str()?.into())),
             material,
         })
     }

@@ -93,6 +93,67 @@ fn every_way_that_is_offered_opens_as_another_implementation_sealed_it() {
     );
 }
 
+/// RFC 7520 §6, with both keys as printed there: first opened, then verified, then judged by its time.
+#[test]
+fn the_nested_example_of_rfc_7520_is_opened_and_verified() {
+    let examples: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../jose/vectors/rfc_jwe.json")).expect("JSON");
+    let named = |example: &&serde_json::Value| example["name"] == "RFC 7520 6";
+    let example = examples.iter().find(named).expect("it is there");
+    let schemes = vec![Scheme::RsaPssSha256];
+    let mut hobbiton = issuer(Policy {
+        schemes: schemes.clone(),
+        audiences: Accepted::Any,
+        ..policy()
+    });
+    hobbiton.iss = IssuerMatch::Exact("hobbiton.example".into());
+    let owner = Owner {
+        issuer: Arc::clone(&hobbiton.name),
+        tenant: Arc::clone(&hobbiton.tenant),
+    };
+    let set = format!("{{\"keys\":[{}]}}", example["signer"]);
+    let set = JwkSet::parse(set.as_bytes()).expect("a set");
+    let (keys, skipped) = KeySet::pin(&owner, &set, &schemes);
+    assert_eq!(skipped, []);
+    hobbiton.keys = IssuerKeys::Known(Arc::new(keys));
+    let token = example["jwe"].as_str().expect("a token");
+    let open = |key: &serde_json::Value| {
+        let records = Records::new(vec![hobbiton.clone()], Vec::new()).expect("one issuer");
+        records.decrypting([("acme".into(), terms(&[jwk(&key.to_string())], 0))])
+    };
+    let at = |records: &Records, now: i64| {
+        let question = Question {
+            token: token.as_bytes(),
+            policy: PolicyId::DEFAULT,
+            want: &Want::Verdict,
+        };
+        let mut answers = Vec::new();
+        verify_batch(
+            records,
+            &[question],
+            Now::at(now),
+            &mut Scratch::default(),
+            &mut answers,
+        );
+        answers.remove(0).verdict
+    };
+    let records = open(&example["key"]);
+    let verdict = at(&records, 1_300_819_000);
+    let Verdict::Valid(trusted) = &verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(
+        (trusted.signer.alg, trusted.expires_at),
+        ("PS256", Some(1_300_819_380))
+    );
+    assert_eq!(at(&records, NOW).reason(), Some(Reason::Expired));
+    // The same key under RSA-OAEP-256, which is another algorithm.
+    let mut other = example["key"].clone();
+    other["alg"] = "RSA-OAEP-256".into();
+    let refused = at(&open(&other), 1_300_819_000);
+    assert_eq!(refused.reason(), Some(Reason::AlgNotAllowed));
+}
+
 /// Checks V-02, V-17.
 #[test]
 fn encrypted_tokens_are_refused_where_nobody_asked_for_them() {
@@ -359,6 +420,50 @@ fn the_cache_answers_what_needs_no_opening_and_forgets_with_the_keys() {
         let stale = recall(&changed, &token, remember, &Want::Verdict);
         assert!(matches!(stale, Recalled::Stale));
     }
+}
+
+#[test]
+fn other_keys_for_one_issuer_leave_the_others_as_they_are() {
+    let mut other = issuer(policy());
+    other.name = "other".into();
+    other.iss = IssuerMatch::Exact("https://other.example".into());
+    let issuers = vec![issuer(policy()), other];
+    let keys = terms(&[jwk(KEY)], 0);
+    let records = Records::new(issuers, Vec::new()).expect("two issuers");
+    let records = records.decrypting([
+        ("acme".into(), Arc::clone(&keys)),
+        ("other".into(), Arc::clone(&keys)),
+    ]);
+    let signed = sign(SECRET, HEADER, &claims(r#""iss":"https://other.example""#));
+    let tokens = [&good(), &signed].map(|signed| encrypt(ENCRYPTED, signed.as_bytes()));
+    let known = tokens.each_ref().map(|token| {
+        let answer = ask(&records, token, PolicyId::DEFAULT);
+        answer.remember.expect("verified")
+    });
+    let next = KEY
+        .replace("\"e1\"", "\"e2\"")
+        .replace("AAECAwQ", "BBECAwQ");
+    let next = terms(&[jwk(&next)], 0);
+    let changed = records.with_decryption("acme", Arc::clone(&next));
+    let changed = changed.expect("distinct names");
+    assert!(changed.decryption_of("acme").expect("known").is_same(&next));
+    assert!(
+        changed
+            .decryption_of("other")
+            .expect("known")
+            .is_same(&keys)
+    );
+    // The key is there still, and not for this issuer; what the cache knew of it is not trusted.
+    assert_eq!(reason(&changed, &tokens[0]), Some(Reason::AlgNotAllowed));
+    assert_eq!(reason(&changed, &tokens[1]), None);
+    let recalled = [0, 1].map(|n| recall(&changed, &tokens[n], known[n], &Want::Verdict));
+    assert!(matches!(recalled, [Recalled::Stale, Recalled::Answer(_)]));
+    // More of one name than a token could tell apart.
+    let same: Vec<Jwk> = (0..5)
+        .map(|n| jwk(&KEY.replace("AAECAwQ", &format!("AAECA{n}Q"))))
+        .collect();
+    let refused = records.with_decryption("acme", terms(&same, 0));
+    assert_eq!(refused.err(), Some(SameName("e1".into())));
 }
 
 /// Checks I-23.

@@ -619,3 +619,40 @@ fn uses_are_noted_by_the_second() {
     ));
     assert_eq!(used(), Some(Some(9)), "a hit of the cache is a use");
 }
+
+/// Checks V-17. Microsoft Entra publishes keys of all tenants together, and says of some whose alone they are.
+#[test]
+fn a_key_that_is_one_tenants_alone_signs_for_no_other() {
+    let key = |kid: &str, secret: &[u8], issuer: &str| {
+        let key = jwk(kid, secret);
+        key.replacen('{', &format!("{{\"issuer\":\"{issuer}\","), 1)
+    };
+    let mut model = template_issuer("entra", ENTRA);
+    let keys = [
+        key("k1", SECRET, "https://login.example/{tenantid}/v2.0"),
+        key("k2", OTHER_SECRET, "https://login.example/a/v2.0"),
+    ];
+    model.keys = IssuerKeys::Known(key_set_of("entra", &keys));
+    let records = Records::new(vec![model], Vec::new()).expect("one template");
+    let loaded = ["a", "b"].iter().fold(records, |records, tenant| {
+        let loaded = records.with_tenant(&entra(tenant), None);
+        loaded.expect("the template brings it")
+    });
+    let own = r#"{"alg":"HS256","kid":"k2"}"#;
+    let of = |tenant: &str| claims(&format!(r#""iss":"{}""#, entra(tenant)));
+    let refused = Some(Reason::UnknownKid);
+    let check = |records: &Records| {
+        for tenant in ["a", "b"] {
+            let shared = sign(SECRET, HEADER, &of(tenant));
+            assert_eq!(reason(records, &shared), None, "{tenant}");
+        }
+        assert_eq!(reason(records, &sign(OTHER_SECRET, own, &of("a"))), None);
+        assert_eq!(reason(records, &sign(OTHER_SECRET, own, &of("b"))), refused);
+        let nameless = sign(OTHER_SECRET, r#"{"alg":"HS256"}"#, &of("b"));
+        assert_eq!(reason(records, &nameless), Some(Reason::BadSignature));
+    };
+    check(&loaded);
+    // And after a rotation, which brings all tenants their keys anew.
+    let rotated = loaded.with_keys("entra", key_set_of("entra", &keys));
+    check(&rotated.expect("known"));
+}

@@ -1,15 +1,80 @@
-//! Reads the private keys that tokens may be encrypted to, from files that others cannot read.
+//! The private keys that tokens may be encrypted to: read from files that others cannot read, again whenever these
+//! change. One key that cannot be used fails the whole, and what was good before stays.
 #![forbid(unsafe_code)]
 
-use super::source::{FileError, FileFault, at, read_bounded};
-use crate::jose::{Jwk, JwkSet};
-use std::path::Path;
+mod follow;
 
-/// The private and shared keys of a file: a JWK Set, a single JWK, or PEM.
-///
-/// # Errors
-/// [`FileError`] where the file cannot be used, others may read it, or there is no such key in it.
-pub fn read_private_keys(path: &Path) -> Result<Vec<Jwk>, FileError> {
+pub(super) use follow::Followers;
+
+use super::source::{FileError, FileFault, at, read_bounded};
+use crate::jose::{ContentEncryption, Jwk, JwkSet, KeyManagement};
+use crate::keys::{Decryption, DecryptionSlot};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files with the keys that an issuer's tokens may be encrypted to, and on which terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecryptionFiles {
+    /// A JWK Set, a JWK or PEM each.
+    pub paths: Vec<PathBuf>,
+    /// The ways of managing keys that are allowed.
+    pub algorithms: Vec<KeyManagement>,
+    /// The content encryptions that are allowed.
+    pub encodings: Vec<ContentEncryption>,
+    /// Longest token that may come out of a compressed content, in bytes; 0 refuses compressed ones.
+    pub zip_bytes_max: usize,
+}
+
+/// Whose tokens may be encrypted, and where the keys are.
+#[derive(Clone, Debug)]
+pub struct DecryptionFeed {
+    /// The issuer's configured name.
+    pub issuer: Arc<str>,
+    /// The files.
+    pub files: DecryptionFiles,
+}
+
+impl DecryptionFiles {
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// Why each file that cannot be used cannot: its place in the list, and a sentence.
+    pub fn read(&self) -> Result<Decryption, Vec<(usize, String)>> {
+        let mut keys = Vec::new();
+        let mut faults = Vec::new();
+        for (index, path) in self.paths.iter().enumerate() {
+            match self.read_one(path) {
+                Ok(slots) => keys.extend(slots),
+                Err(why) => faults.extend(why.into_iter().map(|why| (index, why))),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Decryption {
+            keys,
+            encodings: self.encodings.clone(),
+            zip_bytes_max: self.zip_bytes_max,
+        })
+    }
+
+    fn read_one(&self, path: &Path) -> Result<Vec<Arc<DecryptionSlot>>, Vec<String>> {
+        let jwks = read_private_keys(path).map_err(|error| vec![error.to_string()])?;
+        let (pinned, skipped) =
+            Decryption::pin(&jwks, &self.algorithms, &self.encodings, self.zip_bytes_max);
+        if skipped.is_empty() {
+            return Ok(pinned.keys);
+        }
+        let path = path.display();
+        let why = skipped.iter();
+        Err(why
+            .map(|key| format!("{path}: key {} cannot be used: {}", key.index, key.why))
+            .collect())
+    }
+}
+
+/// The private and shared keys of a file.
+fn read_private_keys(path: &Path) -> Result<Vec<Jwk>, FileError> {
     at(path, || {
         let (bytes, mode) = read_bounded(path)?;
         if mode & 0o007 != 0 {
@@ -72,7 +137,7 @@ mod tests {
             "A".repeat(43)
         );
         assert_eq!(read(&set, 0o640).expect("a set").len(), 1);
-        let pem = include_str!("../jose/vectors/rsa_pkcs8.pem");
+        let pem = include_str!("../../jose/vectors/rsa_pkcs8.pem");
         assert_eq!(read(pem, 0o600).expect("PEM").len(), 1);
     }
 
@@ -80,7 +145,7 @@ mod tests {
     fn a_file_that_others_read_or_that_has_nothing_to_decrypt_with_is_refused() {
         let exposed = read(SHARED, 0o604).expect_err("others read it");
         assert!(exposed.contains("holds a secret"), "{exposed}");
-        let public = include_str!("../jose/vectors/rsa_spki.pem");
+        let public = include_str!("../../jose/vectors/rsa_spki.pem");
         for content in [public, r#"{"keys":[]}"#] {
             let fault = read(content, 0o600).expect_err("nothing private");
             assert!(fault.contains("no private key"), "{fault}");
