@@ -13,10 +13,12 @@ use jotd::clock::Clock;
 use jotd::crypto::Scheme;
 use jotd::engine::{Call, Engine, Options};
 use jotd::issuer::{Claims, SigningKey};
+use jotd::keys::Owner;
 use jotd::metrics::Metrics;
 use jotd::policy::{Accepted, Policy};
 use jotd::upstream::{
-    KeptSets, KeysAtHand, Remote, TenantEndpoint, TenantFeed, TenantKeys, TenantTerms, Upstream,
+    Feed, KeptSets, KeysAtHand, Remote, Source, TenantEndpoint, TenantFeed, TenantKeys,
+    TenantTerms, Upstream,
 };
 use jotd::verdict::{Cause, Reason, Verdict};
 use jotd::verify::{IssTemplate, Issuer, IssuerKeys, IssuerMatch, PolicyId, Records, Want};
@@ -115,11 +117,19 @@ impl World {
         );
         let engine = engine.expect("it starts");
         let background = Background::start();
+        let feeds = vec![Feed {
+            owner: Owner {
+                issuer: feed.issuer.clone(),
+                tenant: "entra/{tenant}".into(),
+            },
+            schemes: feed.schemes.clone(),
+            source: Source::Tenants(feed.keys.clone().expect("just made")),
+        }];
         let at_hand = match shared.kept {
-            None => KeysAtHand::read(&[]),
+            None => KeysAtHand::read(&feeds),
             Some(folder) => {
                 let kept = KeptSets::open(folder).expect("a folder of ours");
-                KeysAtHand::read_kept(&[], Arc::new(kept), engine.clock().now())
+                KeysAtHand::read_kept(&feeds, Arc::new(kept), engine.clock().now())
             }
         };
         let mut at_hand = at_hand.expect("nothing to read");
@@ -127,7 +137,7 @@ impl World {
             at_hand = at_hand.sharing(shared_sets(redis, secret, engine.clock(), &metrics));
         }
         let upstream = Upstream::start(
-            Vec::new(),
+            feeds,
             &at_hand,
             engine.clone(),
             metrics.clone(),
@@ -466,6 +476,41 @@ fn a_tenant_in_use_is_verified_after_a_restart_though_its_issuer_is_down() {
     assert!(matches!(world.verdict(&forged), Verdict::Unavailable(_)));
     let line = "jotd_tenant_fetch_total{issuer=\"entra\",outcome=\"kept\"} 1";
     assert!(world.metrics.render().contains(line));
+}
+
+/// Nobody waits an hour for what an operator knows already; and whoever withdraws a key too early is told of.
+#[test]
+fn an_operator_has_all_tenants_looked_at_and_a_key_withdrawn_in_use_raises_an_alarm() {
+    let (old, new) = (signing_key("k1"), signing_key("k2"));
+    let sets = [jwks(&[&old]), jwks(&[&new])];
+    let phase = Arc::new(AtomicUsize::new(0));
+    let published = Arc::clone(&phase);
+    let server = Server::start(move |_| Answer::ok(&*sets[published.load(Ordering::Relaxed)]));
+    let world = World::with(&server, terms(100, 100), |remote| {
+        remote.refresh = Duration::from_secs(3_600);
+    });
+    let tokens = ["a", "b"].map(|tenant| token(tenant, &old));
+    for token in &tokens {
+        world.until_valid(token);
+    }
+    phase.store(1, Ordering::Relaxed);
+    let refreshed = world
+        ._background
+        .handle
+        .block_on(world.upstream.refresh(Some("entra")));
+    assert_eq!(refreshed.expect("one")[0].outcome, "tenants");
+    for token in &tokens {
+        eventually("the old key is gone", || {
+            !matches!(world.verdict(token), Verdict::Valid(_))
+        });
+    }
+    let line = "jotd_jwks_alarms_total{issuer=\"entra\",alarm=\"withdrawn_in_use\"} 2";
+    assert!(world.metrics.render().contains(line));
+    let report = world.upstream.report(Some("entra"), None, 1).to_string();
+    assert!(
+        report.contains("k1 of https://login.example/a/v2.0"),
+        "{report}"
+    );
 }
 
 /// Thousands of made-up tenants a second: the issuer is asked no more than the bucket allows, memory stays bounded, a

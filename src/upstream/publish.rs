@@ -4,7 +4,7 @@
 
 use super::ledger::{Alarm, Ledgers};
 use crate::engine::Engine;
-use crate::keys::{Decryption, KeySet};
+use crate::keys::{Changes, Decryption, KeySet};
 use crate::limits::FETCHES_MAX;
 use crate::metrics::{FetchLabels, IssuerLabels, Metrics, TenantChangeLabels};
 use crate::verify::{IssuerKeys, Records};
@@ -139,6 +139,17 @@ impl Publisher {
     /// Raises an alarm about an issuer.
     pub(super) fn note(&self, issuer: &Arc<str>, alarm: Alarm) {
         self.ledgers.note(issuer, alarm, self.now());
+    }
+
+    /// Notes that one tenant's keys have changed.
+    pub(super) fn note_tenant(
+        &self,
+        tenant: (&Arc<str>, &str),
+        (old, new): (&KeySet, &KeySet),
+        changes: &Changes,
+    ) {
+        self.ledgers
+            .note_tenant(tenant, (old, new), changes, self.now());
     }
 
     /// Notes why keys of a set cannot be used.

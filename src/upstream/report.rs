@@ -26,7 +26,8 @@ const INCIDENT_SECONDS: i64 = 86_400;
 pub struct Refreshed {
     /// The issuer.
     pub issuer: Arc<str>,
-    /// As metrics call it; `local` for keys that are not fetched, and are read again.
+    /// As metrics call it; `local` for keys that are not fetched, and are read again; `tenants` for a template whose
+    /// loaded tenants are looked at from now on.
     pub outcome: &'static str,
     /// Why it brought nothing.
     pub why: Option<String>,
@@ -54,8 +55,13 @@ impl Upstream {
                     Source::Remote(remote) => remote.timeout * 2 + remote.refetch_min,
                     _ => Duration::ZERO,
                 };
+                let is_of_tenants = matches!(running.feed.source, Source::Tenants(_));
+                if is_of_tenants {
+                    self.tenants.refresh(name);
+                }
+                let local = if is_of_tenants { "tenants" } else { "local" };
                 let (nudge, looking) = (running.nudge.clone(), running.looking.clone());
-                (name.clone(), nudge, looking, patience)
+                (name.clone(), nudge, looking, (patience, local))
             });
             wanted.collect()
         };
@@ -64,13 +70,13 @@ impl Upstream {
         }
         let looks = wanted
             .into_iter()
-            .map(|(issuer, nudge, looking, patience)| {
+            .map(|(issuer, nudge, looking, (patience, local))| {
                 tokio::spawn(async move {
                     nudge.notify_one();
                     let Some(looking) = looking else {
                         return Refreshed {
                             issuer,
-                            outcome: "local",
+                            outcome: local,
                             why: None,
                         };
                     };
@@ -258,6 +264,11 @@ impl Standing<'_> {
                 Alarm::UnknownKidSurge => (
                     "warning",
                     "very many tokens named keys that the issuer does not have",
+                ),
+                // No withdrawn keys of tenants are remembered but these.
+                Alarm::WithdrawnInUse if self.is_of_tenants() => (
+                    "alarm",
+                    "a tenant's key was withdrawn while tokens lived that it had signed, and they are refused",
                 ),
                 // The others are told of by how things stand.
                 _ => continue,

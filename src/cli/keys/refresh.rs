@@ -9,7 +9,8 @@ use serde_json::Value;
 /// Have a running daemon look at issuers' keys now
 ///
 /// It does so by itself, and as soon as a token names a key that it does not know; this is for those who will not wait.
-/// Exits with 1 if a look brought nothing: the keys stay as they were then.
+/// Exits with 1 if a look brought nothing: the keys stay as they were then. Of a template, all loaded tenants are looked
+/// at from then on, which is not waited for.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  jotd keys refresh --issuer acme")]
 pub(super) struct Args {
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     let is_well = |issuer: &Value| {
         matches!(
             issuer["outcome"].as_str(),
-            Some("ok" | "not_modified" | "shared" | "local")
+            Some("ok" | "not_modified" | "shared" | "local" | "tenants")
         )
     };
     Ok(if issuers.iter().all(is_well) {

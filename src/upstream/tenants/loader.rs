@@ -144,6 +144,8 @@ impl Loader {
         }
         let over = self.asked.rest().over(now);
         self.are_absent_no_longer(&over);
+        let wanted = std::mem::take(&mut *self.asked.to_refresh());
+        self.refresh(&wanted, now);
         self.look_after_due(&feeds, now);
         if now >= self.swept_at + SWEEP {
             self.swept_at = now;
@@ -187,6 +189,23 @@ impl Loader {
             .collect();
         for iss in gone {
             self.forget(&iss);
+        }
+    }
+
+    /// Sees to it that every loaded tenant of these templates is looked at now.
+    fn refresh(&mut self, templates: &BTreeSet<Arc<str>>, now: Duration) {
+        if templates.is_empty() {
+            return;
+        }
+        for (iss, known) in &mut self.known {
+            if templates.contains(&known.template) && known.fetched_at.is_some() {
+                known.refresh_at = now;
+                if !known.is_fetching {
+                    self.due.remove(&(known.due, Arc::clone(iss)));
+                    known.due = now;
+                    self.due.insert((now, Arc::clone(iss)));
+                }
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use http::Uri;
 use loader::Loader;
 use rest::Rest;
 use searches::Searches;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -95,11 +95,17 @@ struct Asked {
     rest: Mutex<Rest>,
     /// Of tenants that are loaded, with keys of their own.
     searches: Searches,
+    /// Templates whose tenants an operator wants looked at.
+    refresh: Mutex<BTreeSet<Arc<str>>>,
 }
 
 impl Asked {
     fn rest(&self) -> std::sync::MutexGuard<'_, Rest> {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn to_refresh(&self) -> std::sync::MutexGuard<'_, BTreeSet<Arc<str>>> {
+        self.refresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -157,10 +163,17 @@ impl Tenants {
             feeds: ArcSwap::default(),
             rest: Mutex::default(),
             searches: Searches::default(),
+            refresh: Mutex::default(),
         });
         let loader = Loader::new(Arc::clone(&asked), publisher, sets);
         let task = runtime.spawn(loader.run()).abort_handle();
         Self { asked, task }
+    }
+
+    /// Has every loaded tenant of a template looked at, as many at a time as there ever are.
+    pub(super) fn refresh(&self, template: &Arc<str>) {
+        self.asked.to_refresh().insert(Arc::clone(template));
+        self.asked.wishes.wake();
     }
 
     pub(super) fn hint(&self) -> TenantHint {

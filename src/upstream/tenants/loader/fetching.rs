@@ -4,7 +4,7 @@ use super::super::TenantFeed;
 use super::super::rest::ABSENT_FOR;
 use super::{Known, Loader, keeping};
 use crate::clock;
-use crate::keys::{KeySet, Owner};
+use crate::keys::{Changes, KeySet, Owner};
 use crate::upstream::fetch::{FetchError, Fetcher, Tag, Way};
 use crate::upstream::follow::{backoff, fresh};
 use crate::upstream::source::{Remote, pin};
@@ -37,6 +37,8 @@ pub(super) struct Brought {
     pub(super) is_proof: bool,
     /// As metrics call it.
     pub(super) outcome: &'static str,
+    /// What is other than in the set that the tenant had.
+    pub(super) changes: Option<(Arc<KeySet>, Changes)>,
 }
 
 pub(super) enum Content {
@@ -80,6 +82,8 @@ impl Loader {
         let has_since = known.fetched_at.map(|at| now.saturating_sub(at));
         let fetcher = Fetcher::resumed(remote.clone(), way, tag);
         let (sets, kept) = (self.sets.clone(), self.kept.clone());
+        // Nobody else changes it meanwhile.
+        let old = self.publisher.records().keys_of_tenant(iss).cloned();
         let mut supply = Supply::new(fetcher, remote.clone(), sets, has_since);
         self.asked.searches.begin(iss, is_sought, now);
         let publisher = Arc::clone(&self.publisher);
@@ -89,7 +93,7 @@ impl Loader {
             let supplied = supply.fetch(is_sought).await;
             drop(turn);
             let brought = match supplied {
-                Ok(supplied) => Ok(bring(&mut supply, supplied, &sought.owner, &feed).await),
+                Ok(supplied) => Ok(bring(&mut supply, supplied, old, (&sought.owner, &feed)).await),
                 Err(error) if was_loaded => Err(error),
                 Err(error) => {
                     let wanted = (&iss, &remote, publisher.now());
@@ -141,6 +145,10 @@ impl Loader {
                 Content::Keys(keys, _) => match self.publish(&done, Arc::clone(keys)) {
                     Some(changed) => {
                         is_changed = changed;
+                        if let (true, Some((old, changes))) = (changed, &brought.changes) {
+                            let tenant = (&done.feed.issuer, &*done.iss);
+                            self.publisher.note_tenant(tenant, (old, keys), changes);
+                        }
                         (brought.outcome, Some(brought))
                     }
                     // It has another name now, or is not ours any more.
@@ -247,13 +255,20 @@ impl Loader {
 async fn bring(
     supply: &mut Supply,
     mut supplied: Supplied,
-    owner: &Owner,
-    feed: &TenantFeed,
+    old: Option<Arc<KeySet>>,
+    (owner, feed): (&Owner, &TenantFeed),
 ) -> Brought {
+    let mut changes = None;
     let content = match supplied.set.take() {
         None => Content::Same,
         Some((jwks, body)) => match pin(owner, &jwks, &feed.schemes) {
-            Ok((keys, _)) => Content::Keys(Arc::new(keys), body),
+            Ok((mut keys, _)) => {
+                changes = old.map(|old| {
+                    let changes = keys.follow(&old);
+                    (old, changes)
+                });
+                Content::Keys(Arc::new(keys), body)
+            }
             Err(_) => Content::Unusable,
         },
     };
@@ -271,5 +286,6 @@ async fn bring(
         age: supplied.age,
         is_proof: supplied.is_proof,
         outcome,
+        changes,
     }
 }

@@ -90,5 +90,6 @@ pub(super) async fn kept_or(
         age: remote.keys_max_age.saturating_sub(kept.trust_left),
         is_proof: false,
         outcome: "kept",
+        changes: None,
     })
 }
