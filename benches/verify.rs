@@ -1,5 +1,6 @@
-//! The verify room: full validation of distinct tokens beside `jsonwebtoken`, alone and in batches; digests
-//! and recalls, which are what a repeated token costs; and what a refusal costs beside a good token.
+//! The verify room: full validation of distinct tokens beside `jsonwebtoken`, alone and in batches; the same tokens
+//! encrypted, beside plain ones; digests and recalls, which are what a repeated token costs; and what a refusal costs
+//! beside a good token.
 //!
 //! `cargo bench --bench verify -- ES256` runs one algorithm. The reference always comes first.
 #![allow(
@@ -11,9 +12,10 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jotd::cache::Entry;
 use jotd::clock::{Clock, Now};
-use jotd::issuer::{Claims, SigningKey, danger};
-use jotd::jose::{Algorithm, JwkSet};
-use jotd::keys::{KeySet, Owner};
+use jotd::crypto::encryption::AgreementCurve;
+use jotd::issuer::{Claims, Recipient, SigningKey, danger, generate_encryption_key};
+use jotd::jose::{Algorithm, ContentEncryption, JwkSet, KeyManagement};
+use jotd::keys::{Decryption, KeySet, Owner};
 use jotd::limits::TOKEN_BYTES_DEFAULT;
 use jotd::policy::{Accepted, Policy};
 use jotd::verdict::Reason;
@@ -32,7 +34,7 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(1000));
-    targets = distinct, repeated, refused
+    targets = distinct, encrypted, repeated, refused
 }
 criterion_main!(benches);
 
@@ -77,6 +79,56 @@ fn distinct(criterion: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// Signed tokens as they are, and encrypted in the ways that issuers use: opened and verified, nothing of it cached.
+fn encrypted(criterion: &mut Criterion) {
+    use {ContentEncryption::A256Gcm, KeyManagement as Way};
+    let subject = Subject::new(Algorithm::Es256);
+    let plain = subject.mint(BATCH);
+    let mut group = criterion.benchmark_group("encrypted/ES256");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    let mut measure = |name: &str, tokens: &[String], records: &Records| {
+        group.bench_function(name, |bencher| {
+            bencher
+                .iter(|| assert!(verdicts(records, black_box(tokens), subject.now).all(is_none)));
+        });
+    };
+    measure("plain", &plain, &subject.records());
+    let (p256, x25519) = (Some(AgreementCurve::P256), Some(AgreementCurve::X25519));
+    for (name, way, curve, encoding) in [
+        ("dir, A256GCM", Way::Direct, None, Some(A256Gcm)),
+        ("A256KW, A256GCM", Way::A256Kw, None, None),
+        (
+            "ECDH-ES+A256KW on P-256, A256GCM",
+            Way::EcdhEsA256Kw,
+            p256,
+            None,
+        ),
+        (
+            "ECDH-ES+A256KW on X25519, A256GCM",
+            Way::EcdhEsA256Kw,
+            x25519,
+            None,
+        ),
+        (
+            "RSA-OAEP-256 of 2048 bits, A256GCM",
+            Way::RsaOaep256,
+            None,
+            None,
+        ),
+    ] {
+        let key = generate_encryption_key(way, None, curve, encoding).unwrap();
+        let recipient = Recipient::new(&key, Some(way), Some(A256Gcm)).unwrap();
+        let (terms, skipped) = Decryption::pin(&[key], &[way], &[A256Gcm], 0);
+        assert_eq!(skipped, []);
+        let records = subject
+            .records()
+            .decrypting([("acme".into(), Arc::new(terms))]);
+        let tokens = plain.iter().map(|token| recipient.encrypt(token).unwrap());
+        measure(name, &tokens.collect::<Vec<_>>(), &records);
+    }
+    group.finish();
 }
 
 fn repeated(criterion: &mut Criterion) {

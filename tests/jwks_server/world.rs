@@ -57,13 +57,18 @@ impl World {
 
     /// Keeps what is fetched in a folder.
     pub(crate) fn keeping(remote: Remote, folder: Option<&Path>) -> Self {
+        Self::of(Source::Remote(remote), folder)
+    }
+
+    /// With keys from anywhere.
+    pub(crate) fn of(source: Source, folder: Option<&Path>) -> Self {
         let feeds = vec![Feed {
             owner: Owner {
                 issuer: "acme".into(),
                 tenant: "default".into(),
             },
             schemes: vec![Scheme::EcdsaP256Sha256],
-            source: Source::Remote(remote),
+            source,
         }];
         let clock = Clock::system();
         let at_hand = match folder {
