@@ -153,7 +153,10 @@ fn until_tables(records: &Arc<Records>, tokens: &[String], now: Now) -> Sender<(
     let (running, stop) = crossbeam_channel::bounded(0);
     let (told, reports) = crossbeam_channel::unbounded();
     let kept = Arc::clone(records);
-    let report = move |report: TableReport| drop(told.send(report.tables));
+    let report = move |report: TableReport| {
+        // Nobody listens any more once there is a table.
+        let _ = told.send(report.tables);
+    };
     keep_tables(move || Arc::clone(&kept), 256 << 20, stop, report).unwrap();
     while !reports.try_iter().any(|tables| tables > 0) {
         assert!(verdicts(records, tokens, now).all(is_none));
