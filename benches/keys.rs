@@ -118,9 +118,7 @@ fn flood() {
         seen_after[seen_after.len() / 2],
         seen_after[seen_after.len() - 1],
     );
-    let kinds: [(&str, fn(&Asked) -> &[u32]); 2] =
-        [("hit", Asked::hits), ("first time", Asked::first)];
-    for (name, of) in kinds {
+    for (name, of) in [("hit", Asked::hits as Times), ("first time", Asked::first)] {
         for (rank, part) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
             let each = |phases: &[Asked]| -> Vec<f64> {
                 phases
@@ -162,6 +160,9 @@ struct Good {
     hits: Vec<Bytes>,
     first: Vec<Bytes>,
 }
+
+/// Some of the times of a phase.
+type Times = fn(&Asked) -> &[u32];
 
 /// What answers took in a phase, in nanoseconds.
 #[derive(Default)]
