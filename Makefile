@@ -37,9 +37,10 @@ soak: ## The kernels against aws-lc-rs and each other, SOAK times as long; SEED=
 		every_kernel_agrees_with_the_reference long_chains_end_alike
 
 .PHONY: faults
-faults: tools ## Faults of Redis, disks and networks at length, and 100,000 simulated histories; needs root
+faults: tools ## Faults of Redis, disks and networks at length, a thousand rotations, and 100,000 simulated histories; needs root
 	JOTD_FAULTS=1 $(CARGO) test --quiet --lib upstream::revocation::redis::tests -- --test-threads 2 --nocapture
 	JOTD_FAULTS=1 $(CARGO) test --release --quiet --test revocation -- --test-threads 1 --nocapture order_to_refused many_records
+	JOTD_FAULTS=1 $(CARGO) test --release --quiet --test jwks_rotation -- --nocapture rotations_with_overlap
 	JOTD_SIM_SEEDS=33334 $(CARGO) test --quiet --lib upstream::revocation::redis::sim
 
 check: tools ## Formatting, clippy with warnings as errors

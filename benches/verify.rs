@@ -1,5 +1,6 @@
-//! The verify room: full validation of distinct tokens beside `jsonwebtoken`, alone and in batches; digests
-//! and recalls, which are what a repeated token costs; and what a refusal costs beside a good token.
+//! The verify room: full validation of distinct tokens beside `jsonwebtoken`, alone and in batches; the same tokens
+//! encrypted, beside plain ones; digests and recalls, which are what a repeated token costs; and what a refusal costs
+//! beside a good token.
 //!
 //! `cargo bench --bench verify -- ES256` runs one algorithm. The reference always comes first.
 #![allow(
@@ -9,11 +10,14 @@
 )]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use crossbeam_channel::Sender;
 use jotd::cache::Entry;
 use jotd::clock::{Clock, Now};
-use jotd::issuer::{Claims, SigningKey, danger};
-use jotd::jose::{Algorithm, JwkSet};
-use jotd::keys::{KeySet, Owner};
+use jotd::crypto::encryption::AgreementCurve;
+use jotd::engine::{TableReport, keep_tables};
+use jotd::issuer::{Claims, Recipient, SigningKey, danger, generate_encryption_key};
+use jotd::jose::{Algorithm, ContentEncryption, JwkSet, KeyManagement};
+use jotd::keys::{Decryption, KeySet, Owner};
 use jotd::limits::TOKEN_BYTES_DEFAULT;
 use jotd::policy::{Accepted, Policy};
 use jotd::verdict::Reason;
@@ -22,6 +26,7 @@ use jotd::verify::{
     Want, verify_batch,
 };
 use jsonwebtoken::{DecodingKey, Validation};
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +37,7 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(1000));
-    targets = distinct, repeated, refused
+    targets = distinct, encrypted, repeated, refused
 }
 criterion_main!(benches);
 
@@ -77,6 +82,91 @@ fn distinct(criterion: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// Signed tokens as they are, and encrypted in the ways that issuers use: opened and verified, nothing of it cached.
+fn encrypted(criterion: &mut Criterion) {
+    use {ContentEncryption::A256Gcm, KeyManagement as Way};
+    let subject = Subject::new(Algorithm::Es256);
+    let plain = subject.mint(BATCH);
+    let ways = [
+        ("dir", Way::Direct, None),
+        ("A256KW", Way::A256Kw, None),
+        (
+            "ECDH-ES+A256KW, P-256",
+            Way::EcdhEsA256Kw,
+            Some(AgreementCurve::P256),
+        ),
+        (
+            "ECDH-ES+A256KW, X25519",
+            Way::EcdhEsA256Kw,
+            Some(AgreementCurve::X25519),
+        ),
+        ("RSA-OAEP-256, 2048 bits", Way::RsaOaep256, None),
+    ];
+    let mut keys = Vec::new();
+    let mut cases = vec![("plain", plain.clone())];
+    for (name, way, curve) in ways {
+        let own = (way == Way::Direct).then_some(A256Gcm);
+        let key = generate_encryption_key(way, None, curve, own).unwrap();
+        let recipient = Recipient::new(&key, Some(way), Some(A256Gcm)).unwrap();
+        let encrypt = |token: &String| recipient.encrypt(token).unwrap();
+        cases.push((name, plain.iter().map(encrypt).collect()));
+        keys.push(key);
+    }
+    let (terms, skipped) = Decryption::pin(&keys, &ways.map(|(_, way, _)| way), &[A256Gcm], 0);
+    assert_eq!(skipped, []);
+    let records = subject
+        .records()
+        .decrypting([("acme".into(), Arc::new(terms))]);
+    let records = Arc::new(records);
+    let _tables = until_tables(&records, &plain, subject.now);
+    let verify = |tokens: &[String]| {
+        assert!(verdicts(&records, black_box(tokens), subject.now).all(is_none))
+    };
+    let mut group = criterion.benchmark_group("encrypted/ES256, A256GCM");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    for (name, tokens) in &cases {
+        group.bench_function(*name, |bencher| bencher.iter(|| verify(tokens)));
+    }
+    group.finish();
+    // In turns, and by what this thread took of its CPU: what is above has met a busy machine at different times.
+    let mut rounds = vec![Vec::new(); cases.len()];
+    for _ in 0..31 {
+        for ((_, tokens), times) in cases.iter().zip(&mut rounds) {
+            let began = cpu_time();
+            verify(tokens);
+            times.push((cpu_time() - began).as_nanos() / BATCH as u128);
+        }
+    }
+    for ((name, _), mut times) in cases.iter().zip(rounds) {
+        times.sort_unstable();
+        println!(
+            "encrypted: {name:24} {:8} ns a token",
+            times[times.len() / 2]
+        );
+    }
+}
+
+/// Verifies until the key has earned its table, as in a daemon that has run for a while.
+fn until_tables(records: &Arc<Records>, tokens: &[String], now: Now) -> Sender<()> {
+    let (running, stop) = crossbeam_channel::bounded(0);
+    let (told, reports) = crossbeam_channel::unbounded();
+    let kept = Arc::clone(records);
+    let report = move |report: TableReport| {
+        // Nobody listens any more once there is a table.
+        let _ = told.send(report.tables);
+    };
+    keep_tables(move || Arc::clone(&kept), 256 << 20, stop, report).unwrap();
+    while !reports.try_iter().any(|tables| tables > 0) {
+        assert!(verdicts(records, tokens, now).all(is_none));
+    }
+    running
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.try_into().unwrap())
 }
 
 fn repeated(criterion: &mut Criterion) {

@@ -150,6 +150,10 @@ fn look_up(
             }
             shared.digest_key.digest_many(call.policy, texts, digests);
             shared.cache.approach(digests);
+            if records.are_many() {
+                let known = digests.iter().filter_map(|digest| shared.cache.get(digest));
+                known.for_each(|entry| records.approach(&entry));
+            }
             for (token, digest) in texts.iter().zip(digests.iter()) {
                 let question = Question {
                     token,

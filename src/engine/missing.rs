@@ -67,6 +67,9 @@ pub enum Sought {
         until: Duration,
         /// When it will be over, as time since boot.
         retry_at: Duration,
+        /// When a look will be over that may bring the key, though it proves nothing of a token that came after it had
+        /// begun: there is no sooner time to ask again for one that finds no place to wait.
+        news_at: Duration,
     },
     /// No look can be had while anybody would wait.
     Later {
@@ -201,8 +204,17 @@ pub(super) fn settle(
             land(shared, flight, answer, now);
         }
         Sought::Absent => land(shared, flight, answer, now),
-        Sought::Soon { until, retry_at } if flight.first.looks_left() > 0 => {
-            park(shared, flight, &lacking, (until, retry_at), wakes, again);
+        Sought::Soon {
+            until,
+            retry_at,
+            news_at,
+        } if flight.first.looks_left() > 0 => {
+            let times = Times {
+                until,
+                retry_at,
+                news_at,
+            };
+            park(shared, flight, &lacking, times, wakes, again);
         }
         Sought::Soon { retry_at, .. } | Sought::Later { retry_at } => {
             let answer = Answer {
@@ -227,11 +239,18 @@ fn has_same_keys(current: &Records, old: &Records, number: u32) -> bool {
         }
 }
 
+/// Those of [`Sought::Soon`].
+struct Times {
+    until: Duration,
+    retry_at: Duration,
+    news_at: Duration,
+}
+
 fn park(
     shared: &Shared,
     flight: Flight,
     lacking: &Lacking,
-    (until, retry_at): (Duration, Duration),
+    times: Times,
     wakes: u64,
     again: &mut Vec<(Digest, Ticket)>,
 ) {
@@ -241,8 +260,8 @@ fn park(
         digest,
         ticket,
         tenant: tenant.cloned(),
-        until,
-        retry_at,
+        until: times.until,
+        retry_at: times.retry_at,
     });
     for (why, mut parked) in shared.parking.park(issuer, wakes, parked) {
         match why {
@@ -250,7 +269,11 @@ fn park(
                 parked.ticket.renew(shared.records.load_full());
                 again.push((digest, parked.ticket));
             }
-            _ => parked.run_out(clock::since_boot()),
+            // Whoever has taken the places may have them still when the key is there.
+            _ => {
+                parked.retry_at = times.news_at;
+                parked.run_out(clock::since_boot());
+            }
         }
     }
 }

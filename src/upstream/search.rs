@@ -78,6 +78,7 @@ impl Search {
             Some(began) if until > now => Sought::Soon {
                 until,
                 retry_at: (began + self.took).max(now),
+                news_at: (began + self.took).max(now),
             },
             _ => self.expect(asked_at, now),
         }
@@ -95,10 +96,15 @@ impl Search {
         };
         let until = asked_at + self.patience;
         // The first of two looks may bring the key already.
+        let news_at = looking.map_or(retry_at, |began| (began + self.took).max(now));
         if until > now && (looking.is_some() || retry_at <= until) {
-            Sought::Soon { until, retry_at }
+            Sought::Soon {
+                until,
+                retry_at,
+                news_at,
+            }
         } else {
-            Sought::Later { retry_at }
+            Sought::Later { retry_at: news_at }
         }
     }
 
@@ -339,6 +345,23 @@ mod tests {
         };
         let due = search.due_at(now).expect("it is wanted");
         assert!(due > now + PATIENCE && retry_at >= due && retry_at < due + SECOND);
+    }
+
+    #[test]
+    fn who_comes_during_a_look_is_told_when_it_ends_too() {
+        let mut search = search();
+        let came = START + SECOND;
+        search.begin(true, came - MS);
+        let Sought::Soon {
+            retry_at, news_at, ..
+        } = search.seek(7, came, came)
+        else {
+            panic!("it may wait for the look");
+        };
+        assert!(
+            came < news_at && news_at < retry_at,
+            "the next look is the evidence"
+        );
     }
 
     #[test]

@@ -356,6 +356,13 @@ impl Entry {
         None
     }
 
+    /// When a token of it was last found good, as [`Self::note_use`] writes it; `None` of one that is configured.
+    #[inline]
+    pub(super) fn last_used(&self) -> Option<u32> {
+        let loaded = self.loaded.as_ref()?;
+        Some(loaded.used.load(Ordering::Relaxed))
+    }
+
     /// Notes that a token of a loaded tenant passed.
     #[inline]
     pub(super) fn note_use(&self, now: Now) {

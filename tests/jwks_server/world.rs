@@ -60,22 +60,27 @@ impl World {
 
     /// Keeps what is fetched in a folder.
     pub(crate) fn keeping(remote: Remote, folder: Option<&Path>) -> Self {
-        Self::start(remote, folder, None)
+        Self::start(Source::Remote(remote), folder, None)
     }
 
     /// Shares what is fetched with others who have the secret.
     pub(crate) fn sharing(remote: Remote, redis: &Path, secret: &str) -> Self {
-        Self::start(remote, None, Some((redis, secret)))
+        Self::start(Source::Remote(remote), None, Some((redis, secret)))
     }
 
-    fn start(remote: Remote, folder: Option<&Path>, shared: Option<(&Path, &str)>) -> Self {
+    /// With keys from anywhere.
+    pub(crate) fn of(source: Source, folder: Option<&Path>) -> Self {
+        Self::start(source, folder, None)
+    }
+
+    fn start(source: Source, folder: Option<&Path>, shared: Option<(&Path, &str)>) -> Self {
         let feeds = vec![Feed {
             owner: Owner {
                 issuer: "acme".into(),
                 tenant: "default".into(),
             },
             schemes: vec![Scheme::EcdsaP256Sha256],
-            source: Source::Remote(remote),
+            source,
         }];
         let clock = Clock::system();
         let at_hand = match folder {

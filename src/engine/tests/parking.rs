@@ -17,6 +17,7 @@ fn soon(_: &MissingKey<'_>) -> Sought {
     Sought::Soon {
         until: now + 10 * PATIENCE,
         retry_at: now + PATIENCE,
+        news_at: now + PATIENCE,
     }
 }
 
@@ -119,6 +120,7 @@ fn who_has_waited_long_enough_is_told_when_to_come_back() {
     let engine = seeking(|key| Sought::Soon {
         until: key.asked_at + Duration::from_millis(20),
         retry_at: clock::since_boot() + Duration::from_secs(3),
+        news_at: clock::since_boot() + Duration::from_secs(3),
     });
     let Verdict::Unavailable(unavailable) = answer_of(&engine, mint(&stranger(), 1)) else {
         panic!("nobody knows yet");
@@ -241,6 +243,7 @@ fn a_tenant_s_token_waits_for_its_tenant_and_for_no_other() {
         Sought::Soon {
             until: tenant.asked_at + 10 * PATIENCE,
             retry_at: tenant.asked_at + PATIENCE,
+            news_at: tenant.asked_at + PATIENCE,
         }
     });
     let other = "https://login.example/b";
@@ -272,6 +275,7 @@ fn a_key_that_a_loaded_tenant_lacks_is_unknown_on_evidence_only() {
                 false => Sought::Soon {
                     until: tenant.asked_at + 10 * PATIENCE,
                     retry_at: tenant.asked_at + PATIENCE,
+                    news_at: tenant.asked_at + PATIENCE,
                 },
             }
         }
@@ -293,6 +297,7 @@ fn made_up_tenants_share_their_template_s_places() {
     let (engine, _) = with_template(|tenant| Sought::Soon {
         until: tenant.asked_at + 10 * PATIENCE,
         retry_at: tenant.asked_at + PATIENCE,
+        news_at: tenant.asked_at + PATIENCE,
     });
     let answers: Vec<_> = (0..2)
         .map(|peer| {

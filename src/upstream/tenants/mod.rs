@@ -139,7 +139,11 @@ impl TenantHint {
         };
         let (until, retry_at) = (tenant.asked_at + patience, now + LOAD_TAKES);
         if until > now {
-            Sought::Soon { until, retry_at }
+            Sought::Soon {
+                until,
+                retry_at,
+                news_at: retry_at,
+            }
         } else {
             Sought::Later { retry_at }
         }
