@@ -17,8 +17,8 @@ use redis::{FromRedisValue, Pipeline};
 use seal::MARK_BYTES;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -34,6 +34,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const NEWS_EVERY: Duration = Duration::from_secs(1);
 const NEWS_SHARE: Duration = Duration::from_millis(2);
 
+/// How long nothing more is said of sets that are not used.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
 /// A set from a clock further ahead than this is nobody's.
 pub(super) const AHEAD_MS_MAX: u64 = 60_000;
 
@@ -47,6 +50,8 @@ pub struct SharedSets {
     metrics: Arc<Metrics>,
     /// How many issuers are followed.
     followers: AtomicU32,
+    /// When somebody else's set is next worth a word, since boot.
+    silent_until: std::sync::Mutex<Duration>,
 }
 
 struct Way {
@@ -93,6 +98,7 @@ impl SharedSets {
             clock,
             metrics,
             followers: AtomicU32::new(0),
+            silent_until: std::sync::Mutex::default(),
         })
     }
 
@@ -122,10 +128,7 @@ impl SharedSets {
         let set = self.seal.open(&bytes, source);
         if set.is_none() && !bytes.is_empty() {
             self.count("refused");
-            tracing::error!(
-                source,
-                "what lies in Redis as a shared key set was sealed by nobody who shares, and is not used"
-            );
+            self.complain(source);
         }
         Some(Lying {
             set,
@@ -174,6 +177,22 @@ impl SharedSets {
 
     pub(super) fn count_taken(&self) {
         self.count("taken");
+    }
+
+    /// Says so once a minute: whoever writes there must not write our log as well.
+    fn complain(&self, source: &str) {
+        let now = clock::since_boot();
+        let silent_until = self.silent_until.lock();
+        let mut silent_until = silent_until.unwrap_or_else(PoisonError::into_inner);
+        if now < *silent_until {
+            return;
+        }
+        *silent_until = now + COMPLAINT_PAUSE;
+        tracing::error!(
+            source,
+            "a shared key set in Redis is not sealed with our secret, and not used: if `secret_file` is the same on every \
+             host, somebody else writes to Redis"
+        );
     }
 
     fn count(&self, outcome: &'static str) {
