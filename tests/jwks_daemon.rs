@@ -73,6 +73,11 @@ fn keys(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
+fn metrics(daemon: &Daemon) -> String {
+    let admin = daemon.addresses().admin.expect("configured");
+    daemon_support::http(admin, "GET", "/metrics", "").1
+}
+
 fn report(daemon: &Daemon) -> Value {
     let (_, text) = keys(daemon, &["doctor", "--json"]);
     serde_json::from_str(&text).expect("one object")
@@ -135,19 +140,15 @@ fn a_region_without_its_issuer_has_the_keys_that_another_fetched() {
     let world = region();
     let near = world.start();
     assert_eq!(verdict(http(&near), &token(&key))["valid"], true);
-    eventually("it is shared", || redis.ask(&["DBSIZE"]) == b"1");
+    eventually("it is shared", || {
+        metrics(&near).contains("outcome=\"offered\"} 1")
+    });
     issuer.publish(None);
     let world = region();
     let far = world.start();
     assert_eq!(verdict(http(&far), &token(&key))["valid"], true);
     assert_eq!(keys(&far, &["doctor"]).0, Some(0), "it has asked nobody");
-    let (_, metrics) = daemon_support::http(
-        far.addresses().admin.expect("configured"),
-        "GET",
-        "/metrics",
-        "",
-    );
-    assert!(metrics.contains("jotd_jwks_shared_total{outcome=\"taken\"} 1"));
+    assert!(metrics(&far).contains("jotd_jwks_shared_total{outcome=\"taken\"} 1"));
     assert_eq!(far.stop(), Ended::Drained);
     assert_eq!(near.stop(), Ended::Drained);
 }

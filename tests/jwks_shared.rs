@@ -99,7 +99,10 @@ fn a_host_that_cannot_reach_its_issuer_verifies() {
         key_wait: Duration::from_secs(1),
         ..remote(&issuer.server)
     };
-    host(&remote, &redis).until_kids(&["k1"]);
+    let first = host(&remote, &redis);
+    first.until_kids(&["k1"]);
+    eventually("it lies there", || is_counted(&first, "offered"));
+    drop(first);
     issuer.answer(|| Answer::Hangup);
     let started = host(&remote, &redis);
     let token = mint(&key, 1);
@@ -119,6 +122,7 @@ fn an_empty_or_broken_set_takes_nobodys_good_one_away() {
     let remote = remote(&issuer.server);
     let first = host(&remote, &redis);
     first.until_kids(&["k1"]);
+    eventually("it lies there", || is_counted(&first, "offered"));
     issuer.answer(|| Answer::ok("{\"keys\":[]}"));
     first.until_outcome("empty");
     let second = host(&remote, &redis);

@@ -219,10 +219,11 @@ impl Shared {
             };
             self.mark.clone_from(&lying.mark);
             let wanted_at = *wanted_at.get_or_insert(lying.now);
+            // A missing key may be in whatever is newer; should it not be, it is sought again, and then in nothing older.
             let taken = lying.set.clone().filter(|set| {
                 let is_proof = set.head.asked_at >= wanted_at;
                 self.is_newer(set, remote)
-                    && (is_proof || !is_sought && !self.fresh_for(set, remote).is_zero())
+                    && (is_proof || is_sought || !self.fresh_for(set, remote).is_zero())
             });
             if let Some(set) = taken {
                 let is_proof = set.head.asked_at >= wanted_at;
