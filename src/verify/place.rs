@@ -8,7 +8,6 @@
 use super::IssuerKeys;
 use super::entry::Entry;
 use crate::clock::Now;
-use crate::simd::prefetch;
 use crate::verdict::Signer;
 use std::hint::black_box;
 use std::ops::Deref;
@@ -83,12 +82,6 @@ impl Place {
             IssuerKeys::Known(keys) => Some(&keys.slots().get(key_slot as usize)?.signer),
             IssuerKeys::Awaited => None,
         }
-    }
-
-    /// Asks for the place itself.
-    #[inline]
-    pub(super) fn approach(&self) {
-        prefetch(self);
     }
 
     /// Reads of what the place leads to what a hit will, for the reading's sake. What a verdict shares of its signer is

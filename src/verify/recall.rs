@@ -7,6 +7,7 @@ use crate::cache::Entry;
 use crate::clock::Now;
 use crate::jose::{Claims, CompactJws};
 use crate::policy::Window;
+use crate::simd::prefetch;
 use crate::verdict::{ClaimsJson, Freshness, Refusal, Trusted, Verdict};
 use std::sync::Arc;
 
@@ -50,8 +51,9 @@ impl Records {
     #[inline]
     pub fn approach<'e>(&self, entries: impl Iterator<Item = &'e Entry> + Clone) {
         for entry in entries.clone() {
-            if let Some(place) = self.place(entry.issuer) {
-                place.approach();
+            // Whether anybody is in it would have to be read.
+            if let Some(place) = self.entries.get(entry.issuer as usize) {
+                prefetch(place);
             }
         }
         for entry in entries {
