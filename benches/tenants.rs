@@ -84,7 +84,7 @@ fn hits(criterion: &mut Criterion) {
 fn one_more(criterion: &mut Criterion) {
     let subject = Subject::new();
     let records = subject.records(TENANTS);
-    let keys = subject.keys("t-1");
+    let keys = subject.keys(&name(1));
     let mut group = criterion.benchmark_group("records of 10000 tenants");
     group.bench_function("one tenant more", |bencher| {
         bencher.iter(|| {
@@ -96,12 +96,12 @@ fn one_more(criterion: &mut Criterion) {
     group.bench_function("other keys for one", |bencher| {
         bencher.iter(|| {
             records
-                .with_tenant(&iss("t-1"), Some(Arc::clone(&keys)))
+                .with_tenant(&iss(&name(1)), Some(Arc::clone(&keys)))
                 .unwrap()
         });
     });
     group.bench_function("one fewer", |bencher| {
-        bencher.iter(|| records.without_tenant(&iss("t-1")).unwrap());
+        bencher.iter(|| records.without_tenant(&iss(&name(1))).unwrap());
     });
     group.finish();
 }
@@ -389,7 +389,7 @@ impl Subject {
         };
         let mut records = Records::new(vec![model], Vec::new()).unwrap();
         for number in 0..tenants {
-            let tenant = format!("t-{number}");
+            let tenant = name(number);
             records = records
                 .with_tenant(&iss(&tenant), Some(self.keys(&tenant)))
                 .unwrap();
@@ -410,8 +410,8 @@ impl Subject {
         let now = Clock::system().now().latest;
         let mint = |number: usize| {
             let claims = Claims {
-                issuer: Some(iss(&format!("t-{}", number % tenants))),
-                subject: Some(format!("user-{number}")),
+                issuer: Some(iss(&name(number % tenants))),
+                subject: Some(format!("user-{number:05}")),
                 audiences: vec!["payments".to_owned()],
                 lifetime_seconds: Some(86_400),
                 ..Claims::default()
@@ -426,6 +426,11 @@ impl Subject {
         }
         (engine, tokens)
     }
+}
+
+/// All of one length, so that tokens are too.
+fn name(tenant: usize) -> String {
+    format!("t-{tenant:04}")
 }
 
 fn iss(tenant: &str) -> String {

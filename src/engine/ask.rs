@@ -9,7 +9,7 @@ use super::call::{Began, Pending, Ticket};
 use super::settling::Decided;
 use super::shared::Shared;
 use super::worker::Mail;
-use crate::cache::Digest;
+use crate::cache::{Digest, Entry};
 use crate::clock::{self, Now};
 use crate::verdict::{Unavailable, Verdict};
 use crate::verify::{self, Question, Records};
@@ -34,6 +34,8 @@ thread_local! {
 #[derive(Default)]
 struct Scratch {
     digests: Vec<Digest>,
+    /// What the cache says of each digest.
+    found: Vec<Option<Entry>>,
     misses: Vec<Miss>,
     calls: u32,
 }
@@ -123,11 +125,15 @@ fn look_up(
     verdicts: &mut Vec<Verdict>,
 ) {
     let Scratch {
-        digests, misses, ..
+        digests,
+        found,
+        misses,
+        ..
     } = scratch;
     let mut hits = 0;
-    let mut look_up = |question: Question<'_>, digest: &Digest| {
-        let verdict = shared.recall(records, question, digest, now);
+    let mut recall = |question: Question<'_>, digest: &Digest, found: Option<&Entry>| {
+        let verdict =
+            found.and_then(|found| shared.recall_found(records, question, digest, found, now));
         if verdict.is_some() {
             hits += 1;
         } else {
@@ -140,7 +146,8 @@ fn look_up(
     };
     if let [token] = call.tokens.as_slice() {
         let question = question(call, records, token);
-        look_up(question, &shared.digest_key.digest(question));
+        let digest = shared.digest_key.digest(question);
+        recall(question, &digest, shared.cache.get(&digest).as_ref());
     } else {
         for tokens in call.tokens.chunks(WINDOW) {
             let mut texts: [&[u8]; WINDOW] = [&[]; WINDOW];
@@ -150,17 +157,18 @@ fn look_up(
             }
             shared.digest_key.digest_many(call.policy, texts, digests);
             shared.cache.approach(digests);
+            found.clear();
+            found.extend(digests.iter().map(|digest| shared.cache.get(digest)));
             if records.are_many() {
-                let known = digests.iter().filter_map(|digest| shared.cache.get(digest));
-                known.for_each(|entry| records.approach(&entry));
+                records.approach(found.iter().flatten());
             }
-            for (token, digest) in texts.iter().zip(digests.iter()) {
+            for ((token, digest), found) in texts.iter().zip(digests.iter()).zip(&*found) {
                 let question = Question {
                     token,
                     policy: call.policy,
                     want: &call.want,
                 };
-                look_up(question, digest);
+                recall(question, digest, found.as_ref());
             }
         }
     }

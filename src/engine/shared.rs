@@ -6,7 +6,7 @@ use super::missing::{MissingKey, MissingTenant, Sought};
 use super::parking::Parking;
 use super::peer::Peers;
 use super::{Options, PEER_QUEUE_PART};
-use crate::cache::{Cache, Digest};
+use crate::cache::{Cache, Digest, Entry};
 use crate::clock::{Clock, Now};
 use crate::metrics::{Metrics, PathLabels, ShedLabels};
 use crate::verdict::Verdict;
@@ -109,10 +109,23 @@ impl Shared {
         now: Now,
     ) -> Option<Verdict> {
         let entry = self.cache.get(digest)?;
-        match records.recall(question, &entry, now) {
+        self.recall_found(records, question, digest, &entry, now)
+    }
+
+    /// The same for what the cache has just said.
+    #[inline]
+    pub(super) fn recall_found(
+        &self,
+        records: &Records,
+        question: Question<'_>,
+        digest: &Digest,
+        entry: &Entry,
+        now: Now,
+    ) -> Option<Verdict> {
+        match records.recall(question, entry, now) {
             Recalled::Answer(verdict) => Some(verdict),
             Recalled::Renewed(verdict, revocation) => {
-                self.cache.renew(digest, &entry, revocation);
+                self.cache.renew(digest, entry, revocation);
                 Some(verdict)
             }
             Recalled::Closed => None,

@@ -12,6 +12,7 @@ mod hearing;
 mod issuer;
 mod opening;
 mod persistent;
+mod place;
 mod policies;
 mod quota;
 mod recall;

@@ -1,14 +1,14 @@
 //! Containers that a changed copy shares nearly everything with. One issuer's new keys, or one more tenant, must not
 //! cost a copy of ten thousand others, and whoever reads the old snapshot must not notice.
 //!
-//! Both are two levels deep: a change copies one leaf and the list of leaves, some hundreds of pointers each.
+//! Both are two levels deep: a change copies one leaf and the list of leaves, some hundreds of pointers in all.
 
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 /// Elements of one leaf of a [`Chunks`], as a power of two.
-const LEAF_BITS: u32 = 8;
+const LEAF_BITS: u32 = 7;
 const LEAF: usize = 1 << LEAF_BITS;
 
 /// A vector of which changed copies are cheap.
@@ -170,7 +170,7 @@ fn part_of(hash: u64) -> usize {
 mod tests {
     use super::*;
 
-    /// 700 elements are two whole leaves and a part of one; 512 and 256 are where a leaf begins.
+    /// 700 elements are five whole leaves and a part of one; 512 and 256 are where a leaf begins.
     const SIZES: [usize; 7] = [0, 1, 255, 256, 257, 512, 700];
 
     #[test]

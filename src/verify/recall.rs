@@ -7,11 +7,11 @@ use crate::cache::Entry;
 use crate::clock::Now;
 use crate::jose::{Claims, CompactJws};
 use crate::policy::Window;
+use crate::simd::prefetch;
 use crate::verdict::{ClaimsJson, Freshness, Refusal, Trusted, Verdict};
-use std::hint::black_box;
 use std::sync::Arc;
 
-/// Issuers whose records stay near by themselves: about a quarter of a megabyte of the CPU's own memory.
+/// Issuers whose places and signers stay near by themselves: a few kilobytes of the CPU's own memory.
 const MANY: usize = 64;
 
 /// What a cached entry says about the token it was found under.
@@ -46,25 +46,21 @@ impl Records {
         self.entries.len() > MANY
     }
 
-    /// Brings near what [`Self::recall`] will read of the entry's issuer. From record to keys to signer each step waits
-    /// for memory once tenants outgrow the CPU's own; for a frame of tokens these waits overlap here.
+    /// Brings near what [`Self::recall`] will read of the entries' issuers. From place to signer it waits for memory once
+    /// tenants outgrow the CPU's own; for a frame of tokens these waits overlap here.
     #[inline]
-    pub fn approach(&self, entry: &Entry) {
-        let Some(current) = self.entry(entry.issuer) else {
-            return;
-        };
-        let IssuerKeys::Known(keys) = &current.issuer.keys else {
-            return;
-        };
-        let slot = keys.slots().get(entry.key_slot as usize);
-        black_box((
-            current.generation,
-            current.issuer.policy.leeway_seconds,
-            current.issuer.policy.status_lists.len(),
-            current.revoking.is_some(),
-            current.last_used(),
-            slot.map(|slot| Arc::strong_count(&slot.signer)),
-        ));
+    pub fn approach<'e>(&self, entries: impl Iterator<Item = &'e Entry> + Clone) {
+        for entry in entries.clone() {
+            // Whether anybody is in it would have to be read.
+            if let Some(place) = self.entries.get(entry.issuer as usize) {
+                prefetch(place);
+            }
+        }
+        for entry in entries {
+            if let Some(place) = self.place(entry.issuer) {
+                place.approach_signer(entry.key_slot);
+            }
+        }
     }
 
     /// Turns a cache hit into a verdict, holding generation, `exp` and `nbf` against `now`, and the token against
@@ -73,16 +69,14 @@ impl Records {
     /// nothing to leak and nothing to confuse.
     #[must_use]
     pub fn recall(&self, question: Question<'_>, entry: &Entry, now: Now) -> Recalled {
-        let Some(current) = self.entry(entry.issuer) else {
+        let Some(current) = self.place(entry.issuer) else {
             return Recalled::Stale;
         };
-        let IssuerKeys::Known(keys) = &current.issuer.keys else {
-            return Recalled::Stale;
-        };
-        if current.generation != entry.generation {
+        if current.generation() != entry.generation {
             return Recalled::Stale;
         }
-        let Some(slot) = keys.slots().get(entry.key_slot as usize) else {
+        // Without keys, it has none.
+        let Some(signer) = current.signer(entry.key_slot) else {
             return Recalled::Stale;
         };
         let window = Window {
@@ -92,18 +86,22 @@ impl Records {
         if !window.contains(now) {
             return recall_outside(entry, current.issuer.policy.leeway_seconds, now);
         }
-        let policy = &current.issuer.policy;
         let reads_token = || {
             *question.want != Want::Verdict
-                || !policy.status_lists.is_empty()
+                || current.checks_status()
                 || self.spends_one_of(question.policy, &current.issuer.name)
         };
         if self.openings.is_some() && reads_token() && self.opens(question.token) {
             return Recalled::Closed;
         }
-        let word = match &current.revoking {
+        // The entry itself is read where it has a say, and not to learn that it has none.
+        let revoking = match current.checks_revocation() {
+            true => current.revoking.as_ref(),
+            false => None,
+        };
+        let word = match revoking {
             None => Some(Word::Clear(Freshness::default())),
-            Some(revoking) => revoking.recheck(self, question.token, entry, &slot.signer, now),
+            Some(revoking) => revoking.recheck(self, question.token, entry, signer, now),
         };
         let Some(word) = word else {
             return Recalled::Closed;
@@ -112,7 +110,7 @@ impl Records {
             Ok(revocation) => revocation,
             Err(verdict) => return Recalled::Answer(verdict),
         };
-        if !current.issuer.policy.status_lists.is_empty()
+        if current.checks_status()
             && let Err(verdict) = self.check_status_again(&current.issuer, question.token, now)
         {
             return Recalled::Answer(verdict);
@@ -123,7 +121,7 @@ impl Records {
         };
         let expires_at = (entry.expires_at != i64::MAX).then_some(entry.expires_at);
         let verdict = Verdict::Valid(Trusted {
-            signer: slot.signer.clone(),
+            signer: Arc::clone(signer),
             claims,
             expires_at,
             expires_in: expires_at.map(|exp| exp.saturating_sub(now.latest)),

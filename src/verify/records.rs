@@ -3,6 +3,7 @@
 use super::entry::Entry;
 use super::opening::Openings;
 use super::persistent::{Chunks, Directory};
+use super::place::Place;
 use super::revoking::{Revoking, Tenancies};
 use super::spending::Spending;
 use super::template::{filled_by, names_meet};
@@ -21,7 +22,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Records {
     /// The configured issuers in their order, and after them the places of tenants that templates have brought.
-    pub(super) entries: Chunks<Option<Arc<Entry>>>,
+    pub(super) entries: Chunks<Option<Place>>,
     /// How many are configured.
     pub(super) configured: usize,
     /// Places of tenants that are empty.
@@ -176,7 +177,7 @@ impl Records {
                 .into_iter()
                 .map(|issuer| {
                     let share = shares.get(&issuer.tenant).copied().unwrap_or_default();
-                    Some(Arc::new(Entry::new(issuer, share)))
+                    Some(Place::new(Entry::new(issuer, share)))
                 })
                 .collect(),
         };
@@ -203,7 +204,7 @@ impl Records {
 
     fn with_issuer_keys(&self, issuer: &str, keys: IssuerKeys) -> Option<Self> {
         let number = *self.by_name.get(issuer)?;
-        let entry = self.shared_entry(number)?.with_keys(keys.clone());
+        let entry = self.entry(number)?.with_keys(keys.clone());
         let mut records = self.clone();
         records.put(number, entry);
         if self.templates.contains(&number) {
@@ -214,14 +215,14 @@ impl Records {
 
     /// Puts an entry into a place, which may be the one after the last.
     pub(super) fn put(&mut self, number: u32, entry: Entry) {
-        self.entries = self.entries.with(number as usize, Some(Arc::new(entry)));
+        self.entries = self.entries.with(number as usize, Some(Place::new(entry)));
     }
 
     /// Changes how each issuer's tokens are held against revocations, which gets a new generation by it.
     pub(super) fn change_issuers(&mut self, mut revoking: impl FnMut(&Issuer) -> Option<Revoking>) {
         let changed = self.entries.iter().map(|entry| {
             let entry = entry.as_deref()?;
-            Some(Arc::new(Entry {
+            Some(Place::new(Entry {
                 revoking: revoking(&entry.issuer),
                 ..entry.renewed()
             }))
@@ -232,7 +233,7 @@ impl Records {
     /// Gives these entries new generations: what was verified by them is to be verified again.
     pub(super) fn renew(&mut self, is_meant: impl Fn(&Entry) -> bool) {
         let renewed = self.entries.iter().map(|entry| match entry {
-            Some(known) if is_meant(known) => Some(Arc::new(known.renewed())),
+            Some(known) if is_meant(known) => Some(Place::new(known.renewed())),
             other => other.clone(),
         });
         self.entries = renewed.collect();
@@ -320,10 +321,11 @@ impl Records {
 
     #[inline]
     pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
-        self.entries.get(number as usize)?.as_deref()
+        self.place(number).map(|place| &**place)
     }
 
-    pub(super) fn shared_entry(&self, number: u32) -> Option<&Arc<Entry>> {
+    #[inline]
+    pub(super) fn place(&self, number: u32) -> Option<&Place> {
         self.entries.get(number as usize)?.as_ref()
     }
 

@@ -6,6 +6,7 @@
 //! revocations and quota of its own, and its entry is found by its whole `iss` and nothing else.
 
 use super::entry::Entry;
+use super::place::Place;
 use super::records::Sought;
 use super::template::fill;
 use super::{Answer, Issuer, IssuerKeys, IssuerMatch, Records};
@@ -333,9 +334,9 @@ impl Records {
                             IssuerKeys::Known(Arc::new(keys.for_tenant(&owner, tenant)))
                         }
                     };
-                    Some(Arc::new(old.with_keys(own)))
+                    Some(Place::new(old.with_keys(own)))
                 }
-                _ => Some(Arc::clone(old)),
+                _ => Some(old.clone()),
             }
         });
         self.entries = changed.collect();
@@ -356,21 +357,19 @@ impl Entry {
         None
     }
 
-    /// When a token of it was last found good, as [`Self::note_use`] writes it; `None` of one that is configured.
+    /// The time as [`Self::note_use`] writes it: never 0.
     #[inline]
-    pub(super) fn last_used(&self) -> Option<u32> {
-        let loaded = self.loaded.as_ref()?;
-        Some(loaded.used.load(Ordering::Relaxed))
+    pub(super) fn second_of(now: Now) -> u32 {
+        let second = now.since_boot.as_secs().saturating_add(1);
+        u32::try_from(second).unwrap_or(u32::MAX)
     }
 
     /// Notes that a token of a loaded tenant passed.
-    #[inline]
     pub(super) fn note_use(&self, now: Now) {
         let Some(loaded) = &self.loaded else {
             return;
         };
-        let second = now.since_boot.as_secs().saturating_add(1);
-        let second = u32::try_from(second).unwrap_or(u32::MAX);
+        let second = Self::second_of(now);
         // Mostly the line is only read, and stays shared between cores.
         if loaded.used.load(Ordering::Relaxed) != second {
             loaded.used.store(second, Ordering::Relaxed);

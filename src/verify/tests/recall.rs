@@ -98,3 +98,37 @@ fn digests_differ_by_every_byte_of_the_token_and_by_policy() {
         assert_ne!(digest, digest_of(&other, PolicyId::DEFAULT), "byte {at}");
     }
 }
+
+#[test]
+fn a_hit_names_the_key_that_signed_it_wherever_in_the_set_that_is() {
+    let secret = |number: usize| format!("{number:-<40}").into_bytes();
+    let jwks: Vec<String> = (0..9)
+        .map(|number| jwk(&format!("k{number}"), &secret(number)))
+        .collect();
+    let keys = key_set(&jwks);
+    let records = records(policy());
+    let records = records.with_keys("acme", keys).expect("configured");
+    for number in 0..9 {
+        let kid = format!("k{number}");
+        let header = format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#);
+        let token = sign(&secret(number), &header, &claims(""));
+        let remember = ask(&records, &token, PolicyId::DEFAULT).remember;
+        let remember = remember.expect("verified");
+        let Recalled::Answer(Verdict::Valid(hit)) =
+            recall(&records, &token, remember, Now::at(NOW))
+        else {
+            panic!("{kid} not recalled")
+        };
+        assert_eq!(hit.signer.kid.as_deref(), Some(&*kid));
+        // A slot that the set does not have, and keys that are gone, are nobody's.
+        let mut beyond = remember;
+        beyond.entry.key_slot = 9;
+        let awaiting = records.awaiting_keys("acme").expect("configured");
+        for (records, remember) in [(&records, beyond), (&awaiting, remember)] {
+            assert!(matches!(
+                recall(records, &token, remember, Now::at(NOW)),
+                Recalled::Stale
+            ));
+        }
+    }
+}

@@ -589,6 +589,43 @@ fn no_tenant_s_key_ever_verifies_another_tenant_s_token() {
 }
 
 #[test]
+fn a_frame_of_many_tenants_is_recalled_to_each_its_own() {
+    let tenants: Vec<String> = (0..300).map(|number| format!("t{number}")).collect();
+    let records = template_records(Vec::new());
+    let records = tenants.iter().fold(records, |all, one| load(&all, one));
+    assert!(records.are_many());
+    let tokens: Vec<String> = tenants
+        .iter()
+        .map(|tenant| token_of(&entra(tenant), &secret_of(tenant)))
+        .collect();
+    let entries: Vec<crate::cache::Entry> = tokens
+        .iter()
+        .map(|token| ask(&records, token, PolicyId::DEFAULT).remember)
+        .map(|remember| remember.expect("genuine").entry)
+        .collect();
+    // One has left, and of one the snapshot was never told.
+    let left = records.without_tenant(&entra("t7")).expect("loaded");
+    let mut frame = entries.clone();
+    frame[8].issuer = u32::MAX;
+    left.approach(frame.iter());
+    let want = Want::Verdict;
+    for (number, (token, entry)) in tokens.iter().zip(&frame).enumerate() {
+        let question = Question {
+            token: token.as_bytes(),
+            policy: PolicyId::DEFAULT,
+            want: &want,
+        };
+        match left.recall(question, entry, Now::at(NOW)) {
+            Recalled::Stale => assert!(matches!(number, 7 | 8), "{number}"),
+            Recalled::Answer(Verdict::Valid(hit)) => {
+                assert_eq!(*hit.signer.tenant, *format!("entra/t{number}"));
+            }
+            other => panic!("{number}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn uses_are_noted_by_the_second() {
     let records = load(&template_records(Vec::new()), "a");
     let token = token_of(&entra("a"), &secret_of("a"));
