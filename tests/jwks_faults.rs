@@ -326,7 +326,7 @@ fn issuer_folder(keys: &[&SigningKey]) -> (tempfile::TempDir, PathBuf) {
     write("jwks.json", jwks(keys));
     write(
         "issuer.toml",
-        "[listen]\nsocket = \"run/jotd.sock\"\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n\
+        "[limits]\ndeadline_ms = 10_000\n\n[listen]\nsocket = \"run/jotd.sock\"\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n\
          [listen.tls]\ncert_file = \"cert.pem\"\nkey_file = \"key.pem\"\n\n\
          [[issuer]]\nname = \"acme\"\nissuer = \"https://idp.example\"\njwks_file = \"jwks.json\"\n\
          audiences = [\"payments\"]\nalgorithms = [\"ES256\"]\n"

@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn issue(folder: &Path) -> String {
     let arguments = [
@@ -75,7 +75,7 @@ fn world(publish_seconds: i64) -> (World, Daemon, SocketAddr) {
     let world = World::new();
     ring_in(&world.path("ring"), publish_seconds);
     world.write_config(&format!(
-        "[listen]\nsocket = \"off\"\nhttp = \"127.0.0.1:0\"\nadmin = \"off\"\nadmin_socket = \"run/admin.sock\"\n\
+        "[limits]\ndeadline_ms = 10_000\n[listen]\nsocket = \"off\"\nhttp = \"127.0.0.1:0\"\nadmin = \"off\"\nadmin_socket = \"run/admin.sock\"\n\
          [revocation]\nstate_dir = \"state\"\n{}",
         issuer("keys_dir = \"ring\"")
     ));
@@ -184,7 +184,8 @@ fn an_emergency_is_one_command() {
 /// Five rotations while tokens are signed and verified all the time: not one good token is refused.
 #[test]
 fn rotations_refuse_no_token() {
-    let (world, daemon, address) = world(1);
+    // A ring counts whole seconds: what signs after three does so two to three seconds from now.
+    let (world, daemon, address) = world(3);
     let path = world.path("ring");
     let mut kids = std::collections::HashSet::new();
     let mut tokens: Vec<String> = Vec::new();
@@ -214,6 +215,7 @@ fn rotations_refuse_no_token() {
                 began.elapsed() < daemon_support::PATIENCE,
                 "{next} never signs"
             );
+            std::thread::sleep(Duration::from_millis(5));
         }
         for old in tokens.iter().step_by(7) {
             assert_eq!(verdict(address, old)["valid"], true, "it lives for minutes");
