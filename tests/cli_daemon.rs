@@ -106,7 +106,8 @@ fn the_lines_that_dev_prints_do_what_they_say() {
 
 fn configuration(more: &str) -> String {
     format!(
-        "[limits]\ndeadline_ms = 10_000\n\n[listen]\nsocket = \"jotd.sock\"\nhttp = \"off\"\nadmin = \"off\"\n{more}\n\
+        "[listen]\nsocket = \"jotd.sock\"\nhttp = \"off\"\nadmin = \"off\"\n{more}\n\
+         [limits]\ndeadline_ms = 10_000\n\
          [[issuer]]\nname = \"acme\"\nissuer = \"{ISSUER}\"\njwks_file = \"keys.json\"\n\
          audiences = [\"{AUDIENCE}\"]\nalgorithms = [\"ES256\"]\n"
     )
