@@ -6,4 +6,7 @@
 pub mod base64url;
 #[doc(hidden)]
 pub mod fuzz;
+mod hex;
 pub mod json;
+
+pub use hex::hex;

@@ -1,6 +1,7 @@
 //! What is stored and sent of an order: fixed bytes from which nobody can read who was meant.
 
 use super::Members;
+use crate::encoding::hex;
 use std::fmt;
 
 /// The first bytes of a keyed hash of the tenant's name: whose record it is.
@@ -163,15 +164,6 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
 }
 
 /// Lower case only: one record, one spelling.

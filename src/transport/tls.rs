@@ -4,6 +4,7 @@
 //! restart; connections keep what they were accepted under. It never reads a file and never logs a key.
 #![forbid(unsafe_code)]
 
+use crate::encoding::hex;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -11,7 +12,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
@@ -107,11 +107,7 @@ impl std::fmt::Debug for Acceptor {
 pub(super) fn client_name<S>(stream: &TlsStream<S>) -> Option<String> {
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates()?.first()?;
-    let mut name = String::from("cert:");
-    for byte in Sha256::digest(certificate) {
-        write!(name, "{byte:02x}").expect("writing to a String cannot fail");
-    }
-    Some(name)
+    Some(format!("cert:{}", hex(&Sha256::digest(certificate))))
 }
 
 fn server_config(identity: &Identity) -> Result<ServerConfig, TlsError> {

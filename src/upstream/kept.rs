@@ -6,13 +6,13 @@
 #![forbid(unsafe_code)]
 
 use super::source::Remote;
+use crate::encoding::hex;
 use crate::limits::JWKS_BYTES_MAX;
 use rustix::fs::{Mode, OFlags, openat, renameat, unlinkat};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::fs::{DirBuilder, DirEntry, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -239,7 +239,8 @@ fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), &'static str> {
     Ok((head, body))
 }
 
-fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// What stands before the first line feed, and what behind it.
+pub(super) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let (line, rest) = bytes.split_at(end);
     Some((line, rest.get(1..)?))
@@ -259,13 +260,6 @@ fn require_ours(file: &File) -> io::Result<()> {
 
 fn other(why: &'static str) -> io::Error {
     io::Error::other(why)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::fetch::{FetchError, Fetched, Fetcher, Tag, Way};
-use super::shared::{AHEAD_MS_MAX, Head, Lying, SharedSet, SharedSets};
+use super::shared::{AHEAD_MS_MAX, Head, Lying, Mark, SharedSet, SharedSets, milliseconds};
 use super::source::Remote;
 use crate::clock;
 use crate::jose::JwkSet;
@@ -31,7 +31,7 @@ struct Shared {
     /// Of the newest set that came here; nothing older is taken.
     stamp: u64,
     /// What lay there when it was last looked at.
-    mark: Vec<u8>,
+    mark: Mark,
     is_followed: bool,
 }
 
@@ -50,13 +50,7 @@ pub(super) struct Supplied {
     /// Whether another host asked.
     pub(super) is_shared: bool,
     /// For others, if it turns out to be good.
-    offer: Option<Offer>,
-}
-
-/// A set to lay before others.
-struct Offer {
-    head: Head,
-    body: Bytes,
+    offer: Option<SharedSet>,
 }
 
 impl Supply {
@@ -68,11 +62,11 @@ impl Supply {
         has_since: Option<Duration>,
     ) -> Self {
         let shared = sets.map(|sets| {
-            let age = has_since.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+            let stamp = has_since.map(|age| sets.now().saturating_sub(milliseconds(age)));
             Shared {
                 source: remote.endpoint.identity(),
-                stamp: age.map_or(0, |age| sets.now().saturating_sub(age)),
-                mark: Vec::new(),
+                stamp: stamp.unwrap_or(0),
+                mark: Mark::new(),
                 is_followed: false,
                 sets,
             }
@@ -110,8 +104,7 @@ impl Supply {
         if shared.sets.mark(&shared.source).await? == shared.mark {
             return None;
         }
-        let lying = shared.sets.look(&shared.source).await?;
-        shared.mark.clone_from(&lying.mark);
+        let lying = shared.look().await?;
         let set = lying.set.filter(|set| shared.is_newer(set, &self.remote))?;
         shared.take(set, false)
     }
@@ -147,7 +140,7 @@ impl Supply {
                 let newest = known.map_or(0, |known| known.head.stamp);
                 let newest = Some(newest).filter(|newest| *newest <= began + AHEAD_MS_MAX);
                 let newest = newest.max(Some(shared.stamp)).unwrap_or(0);
-                let offer = body.zip(asked_at).map(|(body, asked_at)| Offer {
+                let offer = body.zip(asked_at).map(|(body, asked_at)| SharedSet {
                     head: Head {
                         source: shared.source.clone(),
                         stamp: began.max(newest + 1),
@@ -180,10 +173,8 @@ impl Supply {
         if !is_good {
             return shared.sets.end_turn(&shared.source).await;
         }
-        let Offer { head, body } = offer;
-        shared.stamp = head.stamp;
-        let set = SharedSet { head, body };
-        if let Some(mark) = shared.sets.offer(&set, self.remote.keys_max_age).await {
+        shared.stamp = offer.head.stamp;
+        if let Some(mark) = shared.sets.offer(&offer, self.remote.keys_max_age).await {
             shared.mark = mark;
         }
     }
@@ -208,16 +199,22 @@ enum Turn {
 }
 
 impl Shared {
+    /// What lies there now. It is no news any more.
+    async fn look(&mut self) -> Option<Lying> {
+        let (lying, mark) = self.sets.look(&self.source).await?;
+        self.mark = mark;
+        Some(lying)
+    }
+
     /// Waits until it is this host's turn, or another has asked.
     async fn await_turn(&mut self, remote: &Remote, is_sought: bool) -> Turn {
         let at_most = remote.timeout + TURN_MORE;
         let give_up_at = clock::since_boot() + at_most;
         let mut wanted_at = None;
         loop {
-            let Some(lying) = self.sets.look(&self.source).await else {
+            let Some(lying) = self.look().await else {
                 return Turn::Nobodys(None);
             };
-            self.mark.clone_from(&lying.mark);
             let wanted_at = *wanted_at.get_or_insert(lying.now);
             // A missing key may be in whatever is newer; should it not be, it is sought again, and then in nothing older.
             let taken = lying.set.clone().filter(|set| {
@@ -279,7 +276,7 @@ impl Shared {
     }
 }
 
-fn of_issuer(fetched: Fetched, offer: Option<Offer>) -> Supplied {
+fn of_issuer(fetched: Fetched, offer: Option<SharedSet>) -> Supplied {
     Supplied {
         set: fetched.set,
         fresh_for: fetched.fresh_for,
@@ -294,8 +291,4 @@ fn of_issuer(fetched: Fetched, offer: Option<Offer>) -> Supplied {
 fn tag_of(set: &SharedSet) -> Option<Tag> {
     let (uri, tag) = set.head.tag.as_ref()?;
     Some((uri.parse().ok()?, tag.parse().ok()?))
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

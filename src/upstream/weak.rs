@@ -4,8 +4,8 @@
 //! have been drawn; what is refused here is what no generator of random secrets gives, not even once in a lifetime.
 #![forbid(unsafe_code)]
 
+use crate::encoding::hex;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// Fewest different bytes: 32 random hexadecimal digits have fewer once in twenty million times, and 32 random bytes
 /// never.
@@ -40,12 +40,8 @@ pub(super) fn weakness(secret: &[u8]) -> Option<&'static str> {
     if (1..=secret.len() / 4).any(repeats) {
         return Some("is no secret: it is something short, repeated");
     }
-    let mut name = String::with_capacity(64);
-    for byte in Sha256::digest(secret) {
-        write!(name, "{byte:02x}").expect("writing to a String cannot fail");
-    }
     PUBLISHED
-        .contains(&name.as_str())
+        .contains(&hex(&Sha256::digest(secret)).as_str())
         .then_some("is no secret: it stands in a document that everybody reads")
 }
 

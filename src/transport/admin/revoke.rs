@@ -6,6 +6,7 @@
 
 use super::orders::{self, Tenants};
 use super::{Connection, revocations};
+use crate::encoding::hex;
 use crate::engine::Call;
 use crate::jose::{Claims, CompactJws};
 use crate::revocation::{Member, Order, Progress, Wait};
@@ -156,11 +157,7 @@ fn order_for(connection: &Connection, token: &Bytes) -> Option<Order> {
 /// SHA-256 of a signing input, as orders write it.
 fn digest(signing_input: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, signing_input);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(digest.as_ref())
 }
 
 /// RFC 7009 §2.2: the content of the answer is ignored, the status says all. It does not say whether the token was

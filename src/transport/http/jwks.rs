@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::{Body, Fault, reply};
+use crate::encoding::hex;
 use crate::limits::JWKS_MAX_AGE_SECONDS;
 use crate::verify::Records;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 const _: () = assert!(
@@ -64,12 +64,9 @@ fn tenant(query: Option<&str>) -> Result<Option<&str>, Fault> {
 
 /// A strong validator (RFC 9110 §8.8.3): equal exactly when the bytes are.
 fn entity_tag(bytes: &[u8]) -> HeaderValue {
-    let mut tag = String::from("\"");
-    for byte in Sha256::digest(bytes).iter().take(16) {
-        write!(tag, "{byte:02x}").expect("writing to a String cannot fail");
-    }
-    tag.push('"');
-    HeaderValue::try_from(tag).expect("hexadecimal digits in quotes are visible ASCII")
+    let tag = hex(&Sha256::digest(bytes)[..16]);
+    HeaderValue::try_from(format!("\"{tag}\""))
+        .expect("hexadecimal digits in quotes are visible ASCII")
 }
 
 /// `If-None-Match` (RFC 9110 §13.1.2), compared weakly as the RFC asks.

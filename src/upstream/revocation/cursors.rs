@@ -7,6 +7,7 @@
 
 use super::journal::Journal;
 use super::redis::Remembered;
+use crate::encoding::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -118,10 +119,6 @@ fn decode(bytes: &[u8], journal: [u8; 16], sequence: u64) -> Result<Cursors, &'s
 
 fn checksum(text: &str) -> String {
     hex(digest(&SHA256, text.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<[u8; 20]> {

@@ -11,12 +11,12 @@ pub use seal::{Seal, SealFault};
 
 use super::dial::{Address, AddressFault, Finder, Line};
 use crate::clock::{self, Clock};
+use crate::encoding::hex;
 use crate::metrics::{Metrics, SharedLabels};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline};
 use seal::MARK_BYTES;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -65,8 +65,6 @@ struct Way {
 /// What lies in Redis of one source.
 pub(super) struct Lying {
     pub(super) set: Option<SharedSet>,
-    /// What it begins with.
-    pub(super) mark: Mark,
     /// What time it is there, in milliseconds since the epoch.
     pub(super) now: u64,
 }
@@ -119,8 +117,8 @@ impl SharedSets {
         };
     }
 
-    /// What lies there of a source. `None` if Redis does not say.
-    pub(super) async fn look(&self, source: &str) -> Option<Lying> {
+    /// What lies there of a source, and what that begins with. `None` if Redis does not say.
+    pub(super) async fn look(&self, source: &str) -> Option<(Lying, Mark)> {
         let mut pipe = redis::pipe();
         pipe.cmd("GET").arg(self.key("set", source)).cmd("TIME");
         let (bytes, (seconds, micros)): (Option<Vec<u8>>, (u64, u64)) = self.ask(&pipe).await?;
@@ -130,11 +128,9 @@ impl SharedSets {
             self.count("refused");
             self.complain(source);
         }
-        Some(Lying {
-            set,
-            mark: bytes[..bytes.len().min(MARK_BYTES)].to_vec(),
-            now: seconds.saturating_mul(1_000).saturating_add(micros / 1_000),
-        })
+        let now = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
+        let mark = bytes[..bytes.len().min(MARK_BYTES)].to_vec();
+        Some((Lying { set, now }, mark))
     }
 
     /// What the set that lies there begins with.
@@ -150,7 +146,7 @@ impl SharedSets {
     pub(super) async fn take_turn(&self, source: &str, at_most: Duration) -> Option<bool> {
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(self.key("turn", source)).arg("taken");
-        pipe.arg("NX").arg("PX").arg(milliseconds(at_most));
+        pipe.arg("NX").arg("PX").arg(milliseconds(at_most).max(1));
         let (taken,): (Option<String>,) = self.ask(&pipe).await?;
         Some(taken.is_some())
     }
@@ -168,7 +164,7 @@ impl SharedSets {
         let mark = sealed[..MARK_BYTES].to_vec();
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(self.key("set", source)).arg(sealed);
-        pipe.arg("PX").arg(milliseconds(trusted));
+        pipe.arg("PX").arg(milliseconds(trusted).max(1));
         pipe.cmd("DEL").arg(self.key("turn", source));
         let _: (String, u64) = self.ask(&pipe).await?;
         self.count("offered");
@@ -202,11 +198,8 @@ impl SharedSets {
 
     /// A source's name may be anything; the key's is made of its digest.
     fn key(&self, kind: &str, source: &str) -> String {
-        let mut key = format!("{}:{kind}:", self.prefix);
-        for byte in &Sha256::digest(source.as_bytes())[..16] {
-            write!(key, "{byte:02x}").expect("writing to a String cannot fail");
-        }
-        key
+        let id = hex(&Sha256::digest(source.as_bytes())[..16]);
+        format!("{}:{kind}:{id}", self.prefix)
     }
 
     async fn ask<T: FromRedisValue>(&self, pipe: &Pipeline) -> Option<T> {
@@ -256,8 +249,6 @@ impl SharedSets {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1)
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

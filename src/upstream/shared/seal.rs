@@ -3,13 +3,14 @@
 //! numbered, and no host goes back.
 #![forbid(unsafe_code)]
 
+use crate::encoding::hex;
 use crate::limits::JWKS_BYTES_MAX;
+use crate::upstream::kept::line;
 use crate::upstream::weak;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fmt::Write;
 
 /// What says that something else was meant by this secret.
 const PURPOSE: &[u8] = b"jotd shared key set 1\n";
@@ -96,7 +97,7 @@ impl Seal {
         let head = serde_json::to_vec(&set.head).expect("strings and numbers are always JSON");
         let sealed = [&head, &b"\n"[..], &set.body].concat();
         let first = self.0.first().expect("there is one, or this was not made");
-        let mut text = mark(&hmac::sign(first, &said(&sealed)));
+        let mut text = hex(hmac::sign(first, &said(&sealed)).as_ref());
         text.push('\n');
         [text.as_bytes(), &sealed].concat()
     }
@@ -133,13 +134,6 @@ fn said(sealed: &[u8]) -> Vec<u8> {
     [PURPOSE, sealed].concat()
 }
 
-fn mark(tag: &hmac::Tag) -> String {
-    tag.as_ref().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
-}
-
 fn unmark(mark: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(mark).ok()?;
     if text.len() != MARK_BYTES || !text.is_ascii() {
@@ -147,12 +141,6 @@ fn unmark(mark: &[u8]) -> Option<Vec<u8>> {
     }
     let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
     (0..MARK_BYTES).step_by(2).map(byte).collect()
-}
-
-fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    let (line, rest) = bytes.split_at(end);
-    Some((line, rest.get(1..)?))
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use super::answers::{array, fault, number};
 use super::connection::{Connection, Manner};
 use super::wire::Fault;
 use super::{Durability, Options};
+use crate::encoding::hex;
 use crate::replay::{Claim, Done, SharedUse, SharedUses};
 use crate::upstream::dial::{AddressFault, Finder};
 use redis::{Pipeline, Script};
-use std::fmt::Write;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -221,12 +221,7 @@ async fn claim(connection: &mut Connection, uses: &[SharedUse]) -> Result<Vec<bo
     let mut script = redis::cmd("EVALSHA");
     script.arg(USE.get_hash()).arg(uses.len());
     for SharedUse { id, .. } in uses {
-        let mut key = manner.used.clone();
-        for byte in id.0 {
-            // Writing to a string cannot fail.
-            let _ = write!(key, "{byte:02x}");
-        }
-        script.arg(key);
+        script.arg(manner.used.clone() + &hex(&id.0));
     }
     for SharedUse { keep_seconds, .. } in uses {
         script.arg((*keep_seconds).clamp(1, KEEP_SECONDS_MAX));
