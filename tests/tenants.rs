@@ -11,6 +11,7 @@ mod redis_server;
 use bytes::Bytes;
 use jotd::clock::Clock;
 use jotd::crypto::Scheme;
+use jotd::encoding::hex;
 use jotd::engine::{Call, Engine, Options};
 use jotd::issuer::{Claims, SigningKey};
 use jotd::keys::Owner;
@@ -24,6 +25,7 @@ use jotd::verdict::{Cause, Reason, Verdict};
 use jotd::verify::{IssTemplate, Issuer, IssuerKeys, IssuerMatch, PolicyId, Records, Want};
 use jwks_server::world::shared_sets;
 use jwks_server::{Answer, Asked, Background, Server, jwks, signing_key};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -478,6 +480,44 @@ fn a_tenant_in_use_is_verified_after_a_restart_though_its_issuer_is_down() {
     assert!(matches!(world.verdict(&forged), Verdict::Unavailable(_)));
     let line = "jotd_tenant_fetch_total{issuer=\"entra\",outcome=\"kept\"} 1";
     assert!(world.metrics.render().contains(line));
+}
+
+/// What a full disk would not take is written once it can be.
+#[test]
+fn a_tenant_that_could_not_be_kept_is_kept_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = signing_key("k1");
+    let good = token("a", &key);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = Server::start(move |asked| {
+        count.fetch_add(1, Ordering::Relaxed);
+        match asked.header("if-none-match") {
+            Some("\"1\"") => Answer::new("304 Not Modified", ""),
+            _ => Answer::ok(jwks(&[&key])).with("etag: \"1\""),
+        }
+    });
+    let name = Sha256::digest(TEMPLATE.replace("{tenant}", "a"));
+    let kept = folder.path().join(hex(&name[..16]) + ".jwks");
+    // Where the new file would be written, something lies that is none.
+    let in_the_way = kept.with_extension("jwks.new");
+    std::fs::create_dir(&in_the_way).expect("made");
+    let shared = Shared {
+        kept: Some(folder.path()),
+        ..Shared::default()
+    };
+    // A sixteenth of this is how often it is tried.
+    let change = |remote: &mut Remote| remote.keys_max_age = Duration::from_secs(8);
+    let world = World::start(&server, terms(100, 100), change, shared);
+    assert_eq!(world.until_valid(&good), "entra/a");
+    let seen = asked.load(Ordering::Relaxed);
+    eventually("it is looked at often enough to be kept", || {
+        let _ = world.verdict(&good);
+        asked.load(Ordering::Relaxed) >= seen + 8
+    });
+    assert!(!kept.exists());
+    std::fs::remove_dir(&in_the_way).expect("removed");
+    eventually("it is kept", || kept.exists());
 }
 
 /// Nobody waits an hour for what an operator knows already; and whoever withdraws a key too early is told of.

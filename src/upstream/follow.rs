@@ -7,7 +7,7 @@
 
 use super::Feed;
 use super::fetch::Fetcher;
-use super::kept::KeptSets;
+use super::kept::{KeptSets, is_young};
 use super::ledger::Alarm;
 use super::looking::{Ended, Looked, Looking};
 use super::publish::{Lease, Publisher};
@@ -30,9 +30,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// How often trust is held against the clock at least: timers stand still while the host sleeps.
 const TRUST_LOOK_MAX: Duration = Duration::from_secs(30);
-
-/// What is kept on disk is dated anew when so much of its time has gone: often enough, and seldom enough for disks.
-const RENEWALS: u32 = 16;
 
 /// Follows one issuer until it is aborted.
 pub(super) struct Follower {
@@ -286,11 +283,8 @@ impl Follower {
             return;
         };
         let now = clock::since_boot();
-        let is_young = state
-            .kept_at
-            .is_some_and(|at| now.saturating_sub(at) < self.remote.keys_max_age / RENEWALS);
         let is_changed = fetched.as_ref().is_some_and(|(_, is_changed)| *is_changed);
-        if is_young && !is_changed {
+        if is_young(state.kept_at, &self.remote, now) && !is_changed {
             return;
         }
         let (issuer, remote) = (Arc::clone(&self.feed.owner.issuer), self.remote.clone());

@@ -59,6 +59,9 @@ const OVER: Duration = Duration::from_secs(31 * 24 * 3_600);
 /// Room for digest and head beside the largest set.
 const FILE_BYTES_MAX: usize = JWKS_BYTES_MAX + 16 * 1024;
 
+/// What is kept is dated anew when so much of its time has gone: often enough, and seldom enough for disks.
+const RENEWALS: u32 = 16;
+
 /// A file from the future shows that a clock was set back; by so little it may be slewing.
 const AHEAD_SECONDS_MAX: i64 = 60;
 
@@ -185,6 +188,11 @@ impl KeptSets {
         renameat(&self.folder, &new, &self.folder, name)?;
         self.folder.sync_all()
     }
+}
+
+/// Whether what was dated then, as time since boot like `now`, need not be dated anew yet.
+pub(super) fn is_young(kept_at: Option<Duration>, remote: &Remote, now: Duration) -> bool {
+    kept_at.is_some_and(|at| now.saturating_sub(at) < remote.keys_max_age / RENEWALS)
 }
 
 /// Removes what nobody can trust any more: issuers and tenants come and go.

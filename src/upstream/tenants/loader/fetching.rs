@@ -7,6 +7,7 @@ use crate::clock;
 use crate::keys::{Changes, KeySet, Owner};
 use crate::upstream::fetch::{FetchError, Fetcher, Tag, Way};
 use crate::upstream::follow::{backoff, fresh};
+use crate::upstream::kept::is_young;
 use crate::upstream::source::{Remote, pin};
 use crate::upstream::supply::{Supplied, Supply};
 use crate::verify::TenantSought;
@@ -75,8 +76,10 @@ impl Loader {
         known.is_fetching = true;
         let was_loaded = sought.is_loaded;
         self.loads += usize::from(!was_loaded);
-        // Whoever is not loaded has no use for hearing that nothing has changed, nor has one that is yet to be kept.
-        let is_to_be_kept = self.kept.is_some() && sought.is_used && known.kept_at.is_none();
+        // Whoever is not loaded has no use for hearing that nothing has changed, nor has one whose set is to be written
+        // to disk: always a whole one, for what lies there may be what could not be written over.
+        let is_to_be_kept =
+            self.kept.is_some() && sought.is_used && !is_young(known.kept_at, &remote, now);
         let tag = known.tag.take();
         let tag = tag.filter(|_| was_loaded && !is_to_be_kept);
         let has_since = known.fetched_at.map(|at| now.saturating_sub(at));

@@ -8,34 +8,26 @@ use super::fetching::{Brought, Content, Done};
 use crate::jose::JwkSet;
 use crate::keys::Owner;
 use crate::upstream::fetch::FetchError;
-use crate::upstream::kept::KeptSets;
+use crate::upstream::kept::{KeptSets, is_young};
 use crate::upstream::source::{Remote, pin};
 use crate::upstream::tenants::TenantFeed;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 
-/// What is kept is dated anew when so much of its time has gone: often enough, and seldom enough for disks.
-const RENEWALS: u32 = 16;
-
 impl Loader {
-    /// Keeps what a look has brought, or that what is kept holds still.
+    /// Keeps what a look has brought.
     pub(super) fn keep(&mut self, done: &Done, brought: &Brought, is_changed: bool, now: Duration) {
         let (Some(kept), Some(known)) = (self.kept.clone(), self.known.get_mut(&done.iss)) else {
             return;
         };
-        let is_young = known
-            .kept_at
-            .is_some_and(|at| now.saturating_sub(at) < done.remote.keys_max_age / RENEWALS);
-        if !done.sought.is_used || (is_young && !is_changed) {
+        let Content::Keys(_, body) = &brought.content else {
+            return;
+        };
+        if !done.sought.is_used || (is_young(known.kept_at, &done.remote, now) && !is_changed) {
             return;
         }
-        let body = match &brought.content {
-            Content::Keys(_, body) => Some(body.clone()),
-            Content::Same if known.kept_at.is_some() => None,
-            // It is sent whole next time.
-            Content::Same | Content::Unusable => return,
-        };
+        let body = body.clone();
         known.kept_at = Some(now);
         let age_seconds = i64::try_from(brought.age.as_secs()).unwrap_or(i64::MAX);
         let seen_at = self.publisher.now().saturating_sub(age_seconds);
@@ -45,10 +37,7 @@ impl Loader {
             reason = "this runtime carries no connections, and writing a file is seldom"
         )]
         spawn_blocking(move || {
-            let written = match body {
-                Some(body) => kept.save(&iss, &remote, seen_at, &body),
-                None => kept.renew(&iss, &remote, seen_at),
-            };
+            let written = kept.save(&iss, &remote, seen_at, &body);
             if let Err(error) = written {
                 tracing::warn!(issuer = &*iss, %error, "a tenant's keys are not kept on disk");
             }
