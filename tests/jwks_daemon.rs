@@ -147,7 +147,8 @@ fn a_region_without_its_issuer_has_the_keys_that_another_fetched() {
     let world = region();
     let far = world.start();
     assert_eq!(verdict(http(&far), &token(&key))["valid"], true);
-    assert_eq!(keys(&far, &["doctor"]).0, Some(0), "it has asked nobody");
+    // A machine that stood still may have found neither Redis nor the issuer at first.
+    eventually("all is well", || keys(&far, &["doctor"]).0 == Some(0));
     assert!(metrics(&far).contains("jotd_jwks_shared_total{outcome=\"taken\"} 1"));
     assert_eq!(far.stop(), Ended::Drained);
     assert_eq!(near.stop(), Ended::Drained);

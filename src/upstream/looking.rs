@@ -71,6 +71,10 @@ impl Looking {
 
     /// What can be said of a missing key. Returns whether it makes a surge of them as well.
     pub(super) fn seek(&self, key: &MissingKey<'_>) -> (Sought, bool) {
+        // They came after the token was held against the records: it will find them there, and need not have them sought.
+        if key.is_awaited && self.trusted_until().is_some() {
+            return (Sought::Absent, false);
+        }
         let now = clock::since_boot();
         let (sought, is_due, is_surge) = {
             let mut search = self.search();
@@ -161,5 +165,38 @@ impl Looking {
 
     fn search(&self) -> MutexGuard<'_, Search> {
         self.search.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Endpoint;
+    use std::sync::Arc;
+
+    /// A token that was held against the records just before the keys came has them all the same, and costs no look.
+    #[test]
+    fn keys_that_have_come_are_awaited_by_nobody() {
+        let uri = "https://idp.example/jwks.json".parse().expect("a URL");
+        let looking = Looking::new(&Remote::new(Endpoint::Jwks(uri)), None);
+        let issuer: Arc<str> = "acme".into();
+        let key = MissingKey {
+            issuer: &issuer,
+            kid: Some("k1"),
+            asked_at: clock::since_boot(),
+            is_awaited: true,
+        };
+        let is_due = || looking.search().due_at(clock::since_boot()).is_some();
+
+        looking.preload();
+        assert!(matches!(looking.seek(&key).0, Sought::Soon { .. }));
+        looking.preloaded();
+        looking.trust_until(Some(clock::since_boot() + Duration::from_secs(60)));
+        assert_eq!(looking.seek(&key).0, Sought::Absent);
+        assert!(!is_due(), "nobody has to ask the issuer");
+
+        looking.trust_until(None);
+        assert!(matches!(looking.seek(&key).0, Sought::Soon { .. }));
+        assert!(is_due(), "where they are not, somebody has");
     }
 }
