@@ -191,7 +191,8 @@ impl Ring {
     /// [`RingError`]; nothing has changed then.
     pub fn rotate(&mut self, new: NewKey, now: i64) -> Result<i64, RingError> {
         let wait = match self.signing(now) {
-            Some(_) => self.terms.publish_seconds,
+            // Of a second that has begun, `now` is the beginning; whoever fetched the old set since keeps it as long.
+            Some(_) => self.terms.publish_seconds.saturating_add(1),
             None => 0,
         };
         let signs_from = now.saturating_add(wait);

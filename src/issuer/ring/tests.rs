@@ -9,6 +9,9 @@ const TERMS: Terms = Terms {
     lifetime_seconds_max: 3600,
 };
 
+/// How long after a rotation its key signs: a second may have begun.
+const WAIT: i64 = TERMS.publish_seconds + 1;
+
 fn key(kid: &str) -> SigningKey {
     let key = SigningKey::generate(Algorithm::EdDsa, None).unwrap();
     key.with_kid(Some(kid)).unwrap()
@@ -44,13 +47,13 @@ fn signs(ring: &Ring, now: i64) -> Option<&str> {
 #[test]
 fn a_rotation_goes_on_by_itself() {
     let mut ring = ring();
-    assert_eq!(ring.rotate(new("b"), NOW), Ok(NOW + 600));
+    assert_eq!(ring.rotate(new("b"), NOW), Ok(NOW + WAIT));
     use State::{Published, Removed, Retired, Signing};
-    let removed = NOW + 600 + 3600 + LEEWAY_SECONDS_MAX;
+    let removed = NOW + WAIT + 3600 + LEEWAY_SECONDS_MAX;
     for (now, a, b) in [
         (NOW, Signing, Published),
-        (NOW + 599, Signing, Published),
-        (NOW + 600, Retired, Signing),
+        (NOW + WAIT - 1, Signing, Published),
+        (NOW + WAIT, Retired, Signing),
         (removed - 1, Retired, Signing),
         (removed, Removed, Signing),
         (i64::MAX, Removed, Signing),
@@ -103,7 +106,7 @@ fn no_order_of_rotations_leaves_a_living_token_without_its_key() {
                 let kid = signs(&ring, now)
                     .expect("something always signs")
                     .to_owned();
-                assert!(published_from[&kid].saturating_add(TERMS.publish_seconds) <= now);
+                assert!(published_from[&kid].saturating_add(WAIT) <= now);
                 signed.push((now, kid));
                 for (at, kid) in &signed {
                     let lives = now < at + TERMS.lifetime_seconds_max + LEEWAY_SECONDS_MAX;
@@ -121,9 +124,9 @@ fn a_second_rotation_before_the_first_is_over_waits_its_own_time() {
     ring.rotate(new("b"), NOW).unwrap();
     ring.rotate(new("c"), NOW + 100).unwrap();
     let at = |now| signs(&ring, now);
-    assert_eq!(at(NOW + 599), Some("a"));
-    assert_eq!(at(NOW + 600), Some("b"));
-    assert_eq!(at(NOW + 700), Some("c"));
+    assert_eq!(at(NOW + WAIT - 1), Some("a"));
+    assert_eq!(at(NOW + WAIT), Some("b"));
+    assert_eq!(at(NOW + 100 + WAIT), Some("c"));
     assert_eq!(at(i64::MAX), Some("c"));
 }
 
@@ -198,7 +201,7 @@ fn revoking_the_key_that_waits_leaves_the_one_that_signs() {
     ring.revoke(&["a"], Some(new("c")), None, false, NOW + 1)
         .unwrap();
     assert_eq!(signs(&ring, NOW + 1), Some("c"));
-    assert_eq!(signs(&ring, NOW + 600), Some("b"));
+    assert_eq!(signs(&ring, NOW + WAIT), Some("b"));
 }
 
 #[test]
@@ -257,10 +260,10 @@ fn a_ring_does_not_grow_for_ever() {
 fn tidying_erases_private_halves_only_once_they_will_not_sign_again() {
     let mut ring = ring();
     ring.rotate(new("b"), NOW).unwrap();
-    ring.tidy(NOW + 599);
+    ring.tidy(NOW + WAIT - 1);
     let private = |ring: &Ring, kid| ring.key(kid).unwrap().private().clone();
     assert_eq!(private(&ring, "a"), PrivatePart::File("key-a.jwk".into()));
-    ring.tidy(NOW + 600);
+    ring.tidy(NOW + WAIT);
     assert_eq!(private(&ring, "a"), PrivatePart::Erased);
     assert_eq!(private(&ring, "b"), PrivatePart::File("key-b.jwk".into()));
 }
@@ -281,7 +284,7 @@ fn a_manifest_comes_back_as_it_was_and_holds_nothing_private() {
     assert!(!json.contains("\"d\""), "{json}");
     let again = Ring::parse(json.as_bytes()).unwrap();
     assert_eq!(again.to_json(), json);
-    for now in [NOW - 1, NOW, NOW + 600, NOW + 9000] {
+    for now in [NOW - 1, NOW, NOW + WAIT, NOW + 9000] {
         assert_eq!(states(&again, now), states(&ring, now));
     }
 }
