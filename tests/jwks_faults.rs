@@ -16,7 +16,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -230,34 +230,35 @@ impl Drop for IssuerProcess {
 }
 
 /// The issuer's address for the world: it passes bytes on to the process, and kills that once it has said so many.
-#[derive(Clone)]
+#[derive(Default)]
 struct Relay {
-    process: Arc<Mutex<Option<IssuerProcess>>>,
+    process: Mutex<Option<IssuerProcess>>,
     /// Of what the process says on one connection.
-    bytes_left: Arc<Mutex<Option<usize>>>,
+    bytes_left: Mutex<Option<usize>>,
 }
 
 impl Relay {
-    fn start() -> (Self, SocketAddr) {
+    fn start() -> (Arc<Self>, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = listener.local_addr().expect("an address");
-        let relay = Self {
-            process: Arc::default(),
-            bytes_left: Arc::default(),
-        };
-        let serving = relay.clone();
+        let relay = Arc::new(Self::default());
+        // Threads outlive a test, and the process must not.
+        let serving = Arc::downgrade(&relay);
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let relay = serving.clone();
-                std::thread::spawn(move || relay.pass(near));
+                let relay = Weak::clone(&serving);
+                std::thread::spawn(move || Self::pass(&relay, near));
             }
         });
         (relay, address)
     }
 
     /// However a connection ends is the two ends' business.
-    fn pass(&self, near: TcpStream) -> Option<()> {
-        let address = self.process.lock().expect("no panic").as_ref()?.address;
+    fn pass(relay: &Weak<Self>, near: TcpStream) -> Option<()> {
+        let address = {
+            let relay = relay.upgrade()?;
+            relay.process.lock().expect("no panic").as_ref()?.address
+        };
         let mut far = TcpStream::connect(address).ok()?;
         let (mut asks, mut to_far) = (near.try_clone().ok()?, far.try_clone().ok()?);
         std::thread::spawn(move || std::io::copy(&mut asks, &mut to_far));
@@ -266,7 +267,8 @@ impl Relay {
         loop {
             let read = far.read(&mut buffer).ok().filter(|read| *read > 0)?;
             let mut said = &buffer[..read];
-            let mut left = self.bytes_left.lock().expect("no panic");
+            let relay = relay.upgrade()?;
+            let mut left = relay.bytes_left.lock().expect("no panic");
             let is_enough = match &mut *left {
                 Some(left) if *left <= said.len() => {
                     said = &said[..*left];
@@ -281,7 +283,7 @@ impl Relay {
             if is_enough {
                 *left = None;
                 // SIGKILL: nothing is finished, nothing is said.
-                self.process.lock().expect("no panic").take();
+                relay.process.lock().expect("no panic").take();
             }
             drop(left);
             near.write_all(said).ok()?;
