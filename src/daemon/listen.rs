@@ -6,10 +6,10 @@
 
 use super::Fault;
 use crate::config;
-use crate::os;
-use rustix::fs::{FlockOperation, Gid, flock};
+use crate::os::{self, FileLock};
+use rustix::fs::Gid;
 use rustix::net::{AddressFamily, sockopt};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -113,7 +113,7 @@ pub(super) struct OwnedPath {
     path: PathBuf,
     /// Tells our socket from one that someone put in its place.
     inode: u64,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Drop for OwnedPath {
@@ -160,7 +160,7 @@ fn open_socket(socket: &config::Socket) -> Result<(UnixListener, OwnedPath), Fau
 }
 
 /// Takes the lock beside a socket, which the kernel takes back when the process ends, however it ends.
-fn lock(socket: &Path) -> io::Result<File> {
+fn lock(socket: &Path) -> io::Result<FileLock> {
     let mut path = socket.as_os_str().to_owned();
     path.push(".lock");
     let file = OpenOptions::new()
@@ -169,13 +169,11 @@ fn lock(socket: &Path) -> io::Result<File> {
         .write(true)
         .mode(0o600)
         .open(path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(io::Error::other(
+    FileLock::take(file)?.ok_or_else(|| {
+        io::Error::other(
             "another jotd serves this socket; stop it, or give this one another `socket`",
-        )),
-        Err(error) => Err(error.into()),
-    }
+        )
+    })
 }
 
 /// Removes a socket that nobody listens on any more, and nothing else.

@@ -2,7 +2,8 @@
 
 use super::{MANIFEST, VaultError};
 use crate::limits::JWKS_BYTES_MAX;
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, openat, renameat, unlinkat};
+use crate::os::FileLock;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -30,11 +31,6 @@ pub(super) struct Folder {
     #[cfg(test)]
     pub(super) steps_left: std::cell::Cell<Option<usize>>,
 }
-
-/// The right to change a folder, for as long as it is held. The system gives it back when the process ends, however
-/// it ends.
-#[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "holding it open is its use")] File);
 
 impl Folder {
     /// Opens a folder that is there.
@@ -78,16 +74,14 @@ impl Folder {
     }
 
     /// Takes the right to change it; whoever comes second is turned away, and does not wait for what may take long.
-    pub(super) fn lock(&self) -> Result<Lock, VaultError> {
+    pub(super) fn lock(&self) -> Result<FileLock, VaultError> {
         let path = self.path.join(LOCK);
         let flags = OFlags::RDWR | OFlags::CREATE;
         let lock = self.open_at(LOCK, flags, PRIVATE);
         let lock = lock.map_err(fault(&path, "cannot be locked"))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(lock)),
-            Err(Errno::WOULDBLOCK) => Err(VaultError::Busy(self.path.clone())),
-            Err(errno) => Err(fault(&path, "cannot be locked")(errno.into())),
-        }
+        FileLock::take(lock)
+            .map_err(fault(&path, "cannot be locked"))?
+            .ok_or_else(|| VaultError::Busy(self.path.clone()))
     }
 
     /// The manifest; `None` where there is none.

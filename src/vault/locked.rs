@@ -1,7 +1,7 @@
 //! A ring that is changed: locked, changed in memory, replaced on the disk.
 
 use super::VaultError;
-use super::folder::{Folder, KEY_PREFIX, Lock};
+use super::folder::{Folder, KEY_PREFIX};
 use super::keyring::{Opener, key_fault, mismatch, open_sealed, read, ring_fault};
 use super::pkcs11::{self, Pkcs11Uri};
 use crate::issuer::ring::{
@@ -9,6 +9,7 @@ use crate::issuer::ring::{
 };
 use crate::issuer::{SigningError, SigningKey, danger};
 use crate::jose::{Algorithm, Jwk};
+use crate::os::FileLock;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -32,7 +33,7 @@ pub struct KeySpec {
 pub struct LockedRing {
     folder: Folder,
     ring: Ring,
-    _lock: Lock,
+    _lock: FileLock,
 }
 
 impl LockedRing {

@@ -3,7 +3,8 @@
 
 use super::JournalError;
 use super::slot::Header;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat, unlinkat};
+use crate::os::FileLock;
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,7 +21,7 @@ pub(super) struct Folder {
     name: String,
     folder: File,
     /// Held for as long as anybody has the folder.
-    lock: Arc<File>,
+    lock: Arc<FileLock>,
 }
 
 impl Folder {
@@ -49,15 +50,10 @@ impl Folder {
         let lock_name = format!("{name}.lock");
         let flags = OFlags::RDWR | OFlags::CREATE;
         let lock = open_at(&folder, &lock_name, flags).map_err(fault("cannot be locked"))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(JournalError::Locked {
-                    path: path.join(lock_name),
-                });
-            }
-            Err(errno) => return Err(fault("cannot be locked")(errno.into())),
-        }
+        let lock = FileLock::take(lock).map_err(fault("cannot be locked"))?;
+        let lock = lock.ok_or_else(|| JournalError::Locked {
+            path: path.join(lock_name),
+        })?;
         let folder = Self {
             path: path.to_owned(),
             name: name.to_owned(),
