@@ -11,20 +11,30 @@ run: ## Build and start `jotd dev`: embedded defaults, a printed token, a line t
 	$(CARGO) run --quiet --release --bin jotd -- dev
 
 test: check ## Install what the tests need, then format, lints, unit, integration and doc tests, and the tests of each tier
-	$(CARGO) test --workspace --quiet
+	$(CARGO) test --workspace --quiet --lib
+	$(SOONER) test --workspace --quiet --bins --test '*'
+	$(SOONER) test --workspace --quiet --doc
 	@$(MAKE) --no-print-directory test-tiers TIERS='aws-lc portable'
 
+# Unit tests try every kernel on numbers without end, and are optimised; daemons in tests answer a few tokens, and are
+# sooner built than run.
+SOONER = $(CARGO) --config 'profile.dev.package.jotd.opt-level=0'
+
 # A tier is what JOTD_KERNELS says: the fastest kernels that may be used. The kernels' own tests name their kernel, and
-# some rooms check no signature: those are the same under each, and run once.
+# some rooms and daemons' tests check no more than a signature here and there: they are the same under each, and run once.
 TIERS ?= aws-lc portable ifma
 SAME_UNDER_EACH = crypto::weierstrass crypto::ed25519 crypto::rsa crypto::sha2 crypto::blake3 upstream::revocation \
-	revocation::tests
+	revocation::tests revocation::fuzz config::tests
+SAME_TESTS = cli_daemon cli_encryption cli_stream cli_tools config_faults daemon_process grpc_generated keyring \
+	keyring_files keyring_pkcs11 presets revocation
+TESTS = $(basename $(notdir $(wildcard tests/*.rs loadtest/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
+TIER_TESTS = $(filter-out $(SAME_TESTS),$(TESTS))
 
 test-tiers: ## The tests with each tier of kernels as the ceiling (TIERS='aws-lc portable ifma')
 	@for tier in $(TIERS); do \
 		echo "# JOTD_KERNELS=$$tier"; \
-		JOTD_KERNELS=$$tier $(CARGO) test --workspace --quiet --lib --bins --tests -- \
-			$(addprefix --skip ,$(SAME_UNDER_EACH)) || exit; \
+		JOTD_KERNELS=$$tier $(CARGO) test --workspace --quiet --lib -- $(addprefix --skip ,$(SAME_UNDER_EACH)) || exit; \
+		JOTD_KERNELS=$$tier $(SOONER) test --workspace --quiet $(addprefix --test ,$(TIER_TESTS)) || exit; \
 	done
 
 # By itself 10^8 signatures and 10^10 field operations, which take hours; a smaller SOAK is a shorter one.
