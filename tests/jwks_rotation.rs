@@ -23,6 +23,10 @@ fn refreshing(verdict: &Verdict) -> Option<u32> {
     }
 }
 
+fn is_cached(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Valid(trusted) if trusted.cached)
+}
+
 #[test]
 fn a_token_of_a_new_key_waits_for_one_fetch_and_is_good() {
     let (old, new) = (signing_key("k1"), signing_key("k2"));
@@ -233,9 +237,42 @@ fn a_removed_key_ends_what_was_cached() {
     world.until_kids(&["k2"]);
     let refused = world.verdict(&tokens[0]);
     assert_eq!(refused.reason(), Some(Reason::UnknownKid));
-    assert!(world.verdict(&tokens[1]).is_valid());
+    assert!(is_cached(&world.verdict(&tokens[1])), "its key stays");
     let alarm = "jotd_jwks_alarms_total{issuer=\"acme\",alarm=\"withdrawn_in_use\"} 1";
     assert!(world.metrics.render().contains(alarm));
+}
+
+/// A rotation does not have every token of the issuer verified again, wherever in the set its key is then.
+#[test]
+fn what_was_cached_stands_for_as_long_as_its_key_does() {
+    let keys = ["k1", "k2", "k3", "k4", "k5", "k6", "k7"].map(signing_key);
+    let [k1, k2, k3, k4, k5, k6, k7] = &keys;
+    let issuer = Issuer::of(&[k1, k2, k3, k4, k5, k6]);
+    let world = World::new(remote(&issuer.server));
+    world.until_kids(&["k1", "k2", "k3", "k4", "k5", "k6"]);
+    let tokens = keys.each_ref().map(|key| mint(key, 1));
+    for token in &tokens[..6] {
+        assert!(world.verdict(token).is_valid());
+    }
+    let stands = |token: &Bytes, kid: &str| match world.verdict(token) {
+        Verdict::Valid(trusted) => trusted.cached && trusted.signer.kid.as_deref() == Some(kid),
+        refused => panic!("{kid}: {refused:?}"),
+    };
+    // From the front to the back and the other way round.
+    issuer.publish(&[k6, k7, k5, k4, k3, k1]);
+    world.until_kids(&["k6", "k7", "k5", "k4", "k3", "k1"]);
+    for (number, kid) in [(0, "k1"), (2, "k3"), (3, "k4"), (4, "k5"), (5, "k6")] {
+        assert!(stands(&tokens[number], kid), "{kid}");
+    }
+    assert!(!stands(&tokens[6], "k7"), "never seen");
+    let refused = world.verdict(&tokens[1]);
+    assert_eq!(refused.reason(), Some(Reason::UnknownKid));
+    // One that comes back has been away.
+    issuer.publish(&[k2, k1]);
+    world.until_kids(&["k2", "k1"]);
+    assert!(stands(&tokens[0], "k1"));
+    assert!(!stands(&tokens[1], "k2"), "verified again");
+    assert!(stands(&tokens[1], "k2"));
 }
 
 /// Checks F-35: the issuer's word counts, and is not let pass in silence.

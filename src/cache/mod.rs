@@ -27,8 +27,8 @@ pub type Digest = [u8; 32];
 /// What is remembered of a verified token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Generation of the issuer's keys and policy, loaded before verification began. Globally unique and
-    /// never reused, so an equal generation means the very same keys and policy.
+    /// Generation of the issuer's policy and keys, loaded before verification began. Globally unique and
+    /// never reused, so an equal generation means the very same policy, and that an equal `key` is the very same key.
     pub generation: u64,
     /// First second at which the token passes its time checks, leeway included.
     pub valid_from: i64,
@@ -38,8 +38,8 @@ pub struct Entry {
     pub expires_at: i64,
     /// Index of the issuer in the records.
     pub issuer: u32,
-    /// Index of the key slot in the issuer's key set.
-    pub key_slot: u32,
+    /// Number of the key within that generation.
+    pub key: u32,
     /// As of when it was not revoked, and where a change would show: only the revocation register reads it.
     pub revocation: [u64; 2],
 }

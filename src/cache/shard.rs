@@ -192,7 +192,7 @@ mod tests {
             valid_until: 3,
             expires_at: 4,
             issuer: 5,
-            key_slot: 6,
+            key: 6,
             revocation: [7, 8],
         }
     }

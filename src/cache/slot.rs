@@ -114,7 +114,7 @@ fn pack(entry: &Entry) -> [u64; 6] {
         entry.generation,
         halves(times).0,
         halves(times).1,
-        u64::from(entry.issuer) << 32 | u64::from(entry.key_slot),
+        u64::from(entry.issuer) << 32 | u64::from(entry.key),
         after,
         before,
     ]
@@ -140,7 +140,7 @@ fn unpack(words: [u64; 6]) -> Entry {
         valid_until: time(1),
         expires_at: time(0),
         issuer: super::high(place),
-        key_slot: super::low(place),
+        key: super::low(place),
         revocation: [after, before],
     }
 }
@@ -165,7 +165,7 @@ mod tests {
             valid_until: time,
             expires_at: 1_710_000_000,
             issuer: u32::MAX,
-            key_slot: 7,
+            key: 7,
             revocation: [u64::MAX, 1],
         };
         for time in [

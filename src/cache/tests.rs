@@ -27,7 +27,7 @@ fn entry(seed: u64) -> Entry {
         valid_until: seed.cast_signed() + 2,
         expires_at: seed.cast_signed() + 3,
         issuer: low(seed) + 4,
-        key_slot: low(seed) + 5,
+        key: low(seed) + 5,
         revocation: [seed + 6, seed + 7],
     }
 }

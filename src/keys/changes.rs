@@ -16,18 +16,23 @@ pub struct Changes {
     pub reused: Vec<u32>,
 }
 
-impl KeySet {
-    /// Whether another set says the very same: the same keys, in the same order, pinned alike. Sets with secrets are
-    /// never known to be the same.
+impl KeySlot {
+    /// Whether another is the very same key, pinned alike, for the same tenants. Secrets are never known to be the same.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        let alike = |(a, b): (&KeySlot, &KeySlot)| {
-            a.public_jwk.is_some()
-                && a.public_jwk == b.public_jwk
-                && a.signer == b.signer
-                && a.only_of == b.only_of
-        };
-        self.len() == other.len() && self.slots().iter().zip(other.slots()).all(alike)
+        self.public_jwk.is_some()
+            && self.public_jwk == other.public_jwk
+            && self.signer == other.signer
+            && self.only_of == other.only_of
+    }
+}
+
+impl KeySet {
+    /// Whether another set says the very same: the same keys, in the same order.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let mut pairs = self.slots().iter().zip(other.slots());
+        self.len() == other.len() && pairs.all(|(one, other)| one.is_same(other))
     }
 
     /// Takes over what is known of the use of keys that an older set had too, and tells what has changed since.
@@ -69,41 +74,7 @@ impl KeySet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::Scheme;
-    use crate::jose::JwkSet;
-    use crate::keys::Owner;
-
-    /// Points of RFC 7517 §A.1, RFC 7515 §A.3 and RFC 7518 §C.
-    const POINTS: [(&str, &str); 3] = [
-        (
-            "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-            "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-        ),
-        (
-            "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-            "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-        ),
-        (
-            "gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0",
-            "SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps",
-        ),
-    ];
-
-    fn key(kid: &str, point: usize) -> String {
-        let (x, y) = POINTS[point];
-        format!(r#"{{"kty":"EC","crv":"P-256","kid":"{kid}","x":"{x}","y":"{y}"}}"#)
-    }
-
-    fn set(keys: &[&String]) -> KeySet {
-        let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
-        let jwks = format!("{{\"keys\":[{}]}}", keys.join(","));
-        let jwks = JwkSet::parse(jwks.as_bytes()).expect("a set");
-        let owner = Owner {
-            issuer: "acme".into(),
-            tenant: "default".into(),
-        };
-        KeySet::pin(&owner, &jwks, &[Scheme::EcdsaP256Sha256]).0
-    }
+    use crate::keys::samples::{jwk as key, set};
 
     #[test]
     fn a_rotation_keeps_what_is_known_of_the_keys_that_stay() {

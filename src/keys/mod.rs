@@ -4,6 +4,8 @@
 
 mod changes;
 mod decryption;
+#[cfg(test)]
+pub mod samples;
 mod usage;
 
 pub use changes::Changes;

@@ -275,7 +275,7 @@ fn judge(
                 valid_until: window.until,
                 expires_at: expires_at.unwrap_or(i64::MAX),
                 issuer: found.issuer,
-                key_slot: slot,
+                key: entry.key_numbers.number(slot).into(),
                 revocation: stamp,
             },
             share: entry.share,

@@ -1,10 +1,12 @@
 //! An issuer's place in the records, and the generation that tells it from what it was before.
 #![forbid(unsafe_code)]
 
+use super::key_numbers::KeyNumbers;
 use super::quota::Quota;
 use super::revoking::Revoking;
 use super::tenants::Loaded;
 use super::{Issuer, IssuerKeys, IssuerMatch};
+use crate::keys::KeySlot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,9 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) issuer: Issuer,
-    /// Names this very combination of keys and policy; never reused in a process, so that a cached verdict
-    /// can tell at a glance whether what it rests on still stands.
+    /// Names this very policy, and with a number of `key_numbers` a key beside it; never reused in a process, so that
+    /// a cached verdict can tell at a glance whether what it rests on still stands.
     pub(super) generation: u64,
+    /// Which key is which.
+    pub(super) key_numbers: KeyNumbers,
     /// The tenant's number.
     pub(super) share: u32,
     /// How its tokens are held against revocations, if they are.
@@ -31,6 +35,7 @@ impl Entry {
     pub(super) fn new(issuer: Issuer, share: u32) -> Self {
         Self {
             generation: next_generation(),
+            key_numbers: KeyNumbers::new(&issuer.keys),
             share,
             revoking: None,
             quota: issuer
@@ -48,6 +53,15 @@ impl Entry {
         }
     }
 
+    /// The key with this number, if it still is one of its keys.
+    pub(super) fn slot_of(&self, key: u32) -> Option<&KeySlot> {
+        let IssuerKeys::Known(keys) = &self.issuer.keys else {
+            return None;
+        };
+        let slot = self.key_numbers.slot(u16::try_from(key).ok()?)?;
+        keys.slots().get(slot)
+    }
+
     /// The same under a generation of its own.
     pub(super) fn renewed(&self) -> Self {
         Self {
@@ -56,9 +70,22 @@ impl Entry {
         }
     }
 
-    /// The same with other keys, under a generation of its own.
+    /// The same with other keys. What was verified with a key that stays need not be verified again.
     pub(super) fn with_keys(&self, keys: IssuerKeys) -> Self {
-        let mut entry = self.renewed();
+        let followed = match (&self.issuer.keys, &keys) {
+            (IssuerKeys::Known(old), IssuerKeys::Known(new)) => self.key_numbers.follow(old, new),
+            _ => None,
+        };
+        let mut entry = match followed {
+            Some(key_numbers) => Self {
+                key_numbers,
+                ..self.clone()
+            },
+            None => Self {
+                key_numbers: KeyNumbers::new(&keys),
+                ..self.renewed()
+            },
+        };
         let is_template = matches!(entry.issuer.iss, IssuerMatch::Template(_));
         entry.shares_keys |= is_template && matches!(keys, IssuerKeys::Known(_));
         entry.issuer.keys = keys;

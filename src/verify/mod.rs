@@ -10,6 +10,7 @@ mod entry;
 mod header_memo;
 mod hearing;
 mod issuer;
+mod key_numbers;
 mod opening;
 mod persistent;
 mod place;

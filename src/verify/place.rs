@@ -7,6 +7,7 @@
 
 use super::IssuerKeys;
 use super::entry::Entry;
+use super::key_numbers::KeyNumbers;
 use crate::clock::Now;
 use crate::verdict::Signer;
 use std::hint::black_box;
@@ -22,8 +23,9 @@ const SIGNERS: usize = 4;
 pub(super) struct Place {
     entry: Arc<Entry>,
     generation: u64,
-    /// Those of the first keys, in their order.
+    /// Those of the first keys, in their order, and beside it the keys' numbers.
     signers: [Option<Arc<Signer>>; SIGNERS],
+    keys: [u16; SIGNERS],
     /// The second, as [`Entry::note_use`] counts them, that the entry was last told of by way of this place.
     noted: AtomicU32,
     checks_revocation: bool,
@@ -35,14 +37,18 @@ const _: () = assert!(size_of::<Option<Place>>() == 64, "one line");
 impl Place {
     pub(super) fn new(entry: Entry) -> Self {
         let mut signers = [const { None }; SIGNERS];
+        let mut numbers = [KeyNumbers::NOBODYS; SIGNERS];
         if let IssuerKeys::Known(keys) = &entry.issuer.keys {
-            for (place, slot) in signers.iter_mut().zip(keys.slots()) {
-                *place = Some(Arc::clone(&slot.signer));
+            let places = (0..).zip(signers.iter_mut().zip(&mut numbers));
+            for ((index, (signer, number)), slot) in places.zip(keys.slots()) {
+                *signer = Some(Arc::clone(&slot.signer));
+                *number = entry.key_numbers.number(index);
             }
         }
         Self {
             generation: entry.generation,
             signers,
+            keys: numbers,
             noted: AtomicU32::new(0),
             checks_revocation: entry.revoking.is_some(),
             checks_status: !entry.issuer.policy.status_lists.is_empty(),
@@ -68,27 +74,21 @@ impl Place {
         self.checks_status
     }
 
-    /// Whose the key in this slot is; `None` where there is none.
+    /// Whose the key with this number is; `None` where there is none, or none any more.
     #[inline]
-    pub(super) fn signer(&self, key_slot: u32) -> Option<&Arc<Signer>> {
-        match self.signers.get(key_slot as usize) {
-            Some(signer) => signer.as_ref(),
-            None => self.signer_far(key_slot),
-        }
-    }
-
-    fn signer_far(&self, key_slot: u32) -> Option<&Arc<Signer>> {
-        match &self.entry.issuer.keys {
-            IssuerKeys::Known(keys) => Some(&keys.slots().get(key_slot as usize)?.signer),
-            IssuerKeys::Awaited => None,
+    pub(super) fn signer(&self, key: u32) -> Option<&Arc<Signer>> {
+        let near = self.keys.iter().position(|known| u32::from(*known) == key);
+        match near {
+            Some(slot) => self.signers[slot].as_ref(),
+            None => self.entry.slot_of(key).map(|slot| &slot.signer),
         }
     }
 
     /// Reads of what the place leads to what a hit will, for the reading's sake. What a verdict shares of its signer is
     /// the count of those who do.
     #[inline]
-    pub(super) fn approach_signer(&self, key_slot: u32) {
-        black_box(self.signer(key_slot).map(Arc::strong_count));
+    pub(super) fn approach_signer(&self, key: u32) {
+        black_box(self.signer(key).map(Arc::strong_count));
         if self.checks_revocation
             && let Some(revoking) = &self.entry.revoking
         {
@@ -114,6 +114,7 @@ impl Clone for Place {
             entry: Arc::clone(&self.entry),
             generation: self.generation,
             signers: self.signers.clone(),
+            keys: self.keys,
             noted: AtomicU32::new(self.noted.load(Ordering::Relaxed)),
             checks_revocation: self.checks_revocation,
             checks_status: self.checks_status,

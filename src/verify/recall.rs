@@ -2,7 +2,7 @@
 //! cannot change were made then, those that can are made again here.
 
 use super::revoking::Word;
-use super::{IssuerKeys, Question, Records, Want, refusal, wanted_claims};
+use super::{Question, Records, Want, refusal, wanted_claims};
 use crate::cache::Entry;
 use crate::clock::Now;
 use crate::jose::{Claims, CompactJws};
@@ -31,10 +31,8 @@ pub enum Recalled {
 impl Records {
     /// Notes that a token was verified: its key's tokens live at least as long as it does.
     pub fn note_use(&self, entry: &Entry) {
-        let issuer = self.entry(entry.issuer).map(|known| &known.issuer);
-        if let Some(IssuerKeys::Known(keys)) = issuer.map(|issuer| &issuer.keys)
-            && let Some(slot) = keys.slots().get(entry.key_slot as usize)
-        {
+        let issuer = self.entry(entry.issuer);
+        if let Some(slot) = issuer.and_then(|issuer| issuer.slot_of(entry.key)) {
             slot.usage.note(entry.expires_at);
         }
     }
@@ -58,7 +56,7 @@ impl Records {
         }
         for entry in entries {
             if let Some(place) = self.place(entry.issuer) {
-                place.approach_signer(entry.key_slot);
+                place.approach_signer(entry.key);
             }
         }
     }
@@ -75,8 +73,8 @@ impl Records {
         if current.generation() != entry.generation {
             return Recalled::Stale;
         }
-        // Without keys, it has none.
-        let Some(signer) = current.signer(entry.key_slot) else {
+        // A key that is gone is nobody's.
+        let Some(signer) = current.signer(entry.key) else {
             return Recalled::Stale;
         };
         let window = Window {

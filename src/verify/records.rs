@@ -187,9 +187,8 @@ impl Records {
         Ok(records)
     }
 
-    /// The same snapshot with other keys for one issuer, which gets a new generation; the others keep
-    /// theirs, and with it their cached verdicts. A template's keys are those of all its tenants. `None` where no
-    /// issuer has that name.
+    /// The same snapshot with other keys for one issuer. Cached verdicts of keys that it keeps stand, and so do those
+    /// of other issuers. A template's keys are those of all its tenants. `None` where no issuer has that name.
     #[must_use]
     pub fn with_keys(&self, issuer: &str, keys: Arc<KeySet>) -> Option<Self> {
         self.with_issuer_keys(issuer, IssuerKeys::Known(keys))

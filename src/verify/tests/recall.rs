@@ -59,7 +59,7 @@ fn a_hit_says_what_verification_said_until_something_moved() {
         Recalled::Stale
     ));
 
-    // The key set is replaced by one with the very same keys: still another generation.
+    // The key set is replaced by one with the very same secrets, which are never known to be the same.
     let keys = key_set(&[jwk("k1", SECRET)]);
     let rotated = records.with_keys("acme", keys).expect("configured");
     assert!(matches!(
@@ -120,15 +120,17 @@ fn a_hit_names_the_key_that_signed_it_wherever_in_the_set_that_is() {
             panic!("{kid} not recalled")
         };
         assert_eq!(hit.signer.kid.as_deref(), Some(&*kid));
-        // A slot that the set does not have, and keys that are gone, are nobody's.
-        let mut beyond = remember;
-        beyond.entry.key_slot = 9;
-        let awaiting = records.awaiting_keys("acme").expect("configured");
-        for (records, remember) in [(&records, beyond), (&awaiting, remember)] {
-            assert!(matches!(
-                recall(records, &token, remember, Now::at(NOW)),
-                Recalled::Stale
-            ));
+        // Numbers that no key has, or none any more, and keys that are gone, are nobody's.
+        let is_stale = |records: &Records, remember| {
+            let recalled = recall(records, &token, remember, Now::at(NOW));
+            matches!(recalled, Recalled::Stale)
+        };
+        for nobodys in [0, 1, 11, u32::from(u16::MAX), u32::MAX] {
+            let mut other = remember;
+            other.entry.key = nobodys;
+            assert!(is_stale(&records, other), "{nobodys}");
         }
+        let awaiting = records.awaiting_keys("acme").expect("configured");
+        assert!(is_stale(&awaiting, remember));
     }
 }

@@ -209,8 +209,8 @@ impl Loader {
         self.call_back(&done.feed, &done.iss, done.began, true);
     }
 
-    /// Publishes a tenant's keys, unless they are those it has: a new generation would cost its cached verdicts. Whether
-    /// they are others; `None` where they were fetched for somebody whom the records do not know so.
+    /// Publishes a tenant's keys, unless they are those it has. Whether they are others; `None` where they were fetched
+    /// for somebody whom the records do not know so.
     fn publish(&self, done: &Done, keys: Arc<KeySet>) -> Option<bool> {
         let turn = self.publisher.take_turn();
         let records = turn.records();

@@ -1,0 +1,133 @@
+//! Numbers of an issuer's keys. A key that stays in the sets that follow keeps its number, so that a rotation costs the
+//! cached verdicts of the keys that go, and no others: all at once they would be verified again just when new tokens come.
+#![forbid(unsafe_code)]
+
+use super::IssuerKeys;
+use crate::keys::{KeySet, KeySlot};
+use std::sync::Arc;
+
+/// By slot, the number of each key. Within one generation of an issuer no number is ever given to another key.
+#[derive(Clone)]
+pub(super) struct KeyNumbers {
+    by_slot: Arc<[u16]>,
+    /// The first that was never given.
+    next: u16,
+}
+
+impl KeyNumbers {
+    /// No key has it.
+    pub(super) const NOBODYS: u16 = u16::MAX;
+
+    /// Those of the first keys of a generation.
+    pub(super) fn new(keys: &IssuerKeys) -> Self {
+        let slots = match keys {
+            IssuerKeys::Known(keys) => keys.slots(),
+            IssuerKeys::Awaited => &[],
+        };
+        // Of keys beyond the last number, none is remembered.
+        let numbers = (0..slots.len()).map(|slot| u16::try_from(slot).unwrap_or(Self::NOBODYS));
+        let by_slot: Arc<[u16]> = numbers.collect();
+        let next = u16::try_from(by_slot.len()).unwrap_or(Self::NOBODYS);
+        Self { by_slot, next }
+    }
+
+    /// Those of the set that takes the place of another; `None` once a generation has no more to give.
+    pub(super) fn follow(&self, old: &KeySet, new: &KeySet) -> Option<Self> {
+        let mut next = self.next;
+        let mut give = |slot: &KeySlot| {
+            let same = old.slots().iter().position(|other| other.is_same(slot));
+            if let Some(known) = same.and_then(|slot| self.by_slot.get(slot)) {
+                return Some(*known);
+            }
+            let number = next;
+            next = next.checked_add(1)?;
+            Some(number)
+        };
+        let by_slot = new.slots().iter().map(&mut give).collect::<Option<_>>()?;
+        Some(Self { by_slot, next })
+    }
+
+    /// Of the key in this slot.
+    pub(super) fn number(&self, slot: u32) -> u16 {
+        let number = self.by_slot.get(slot as usize);
+        number.copied().unwrap_or(Self::NOBODYS)
+    }
+
+    /// Where the key with this number is now, if it still is anywhere.
+    pub(super) fn slot(&self, number: u16) -> Option<usize> {
+        let slot = self.by_slot.iter().position(|known| *known == number);
+        slot.filter(|_| number != Self::NOBODYS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::samples::{jwk, set};
+
+    fn named(letters: &str) -> KeySet {
+        let key = |letter: char| match letter {
+            'a' => jwk("a", 0),
+            'b' => jwk("b", 1),
+            _ => jwk("c", 2),
+        };
+        let keys: Vec<String> = letters.chars().map(key).collect();
+        set(&Vec::from_iter(&keys))
+    }
+
+    fn first(keys: KeySet) -> KeyNumbers {
+        KeyNumbers::new(&IssuerKeys::Known(Arc::new(keys)))
+    }
+
+    #[test]
+    fn a_key_keeps_its_number_for_as_long_as_it_stays() {
+        let mut numbers = first(named("ab"));
+        assert_eq!(*numbers.by_slot, [0, 1]);
+        let mut old = "ab";
+        // One is added, they change places, one goes, and comes back as if it were new.
+        for (new, expected) in [
+            ("abc", &[0, 1, 2][..]),
+            ("cab", &[2, 0, 1]),
+            ("cb", &[2, 1]),
+            ("acb", &[3, 2, 1]),
+            ("", &[]),
+            ("b", &[4]),
+        ] {
+            numbers = numbers
+                .follow(&named(old), &named(new))
+                .expect("there are numbers");
+            assert_eq!(*numbers.by_slot, *expected, "{old} to {new}");
+            old = new;
+        }
+        assert_eq!(numbers.slot(4), Some(0));
+        for gone in [0, 1, 2, 3, 5, KeyNumbers::NOBODYS] {
+            assert_eq!(numbers.slot(gone), None, "{gone}");
+        }
+    }
+
+    #[test]
+    fn other_material_and_a_key_for_others_are_other_keys() {
+        let key = jwk("a", 0);
+        let bound = key.replace(
+            "\"x\"",
+            "\"issuer\":\"https://login.example/one/v2.0\",\"x\"",
+        );
+        for other in [bound, jwk("a", 1), jwk("b", 0)] {
+            let (old, new) = (set(&[&key]), set(&[&other]));
+            let numbers = first(set(&[&key])).follow(&old, &new);
+            let numbers = numbers.expect("there are numbers");
+            assert_eq!(*numbers.by_slot, [1], "{other}");
+        }
+    }
+
+    #[test]
+    fn numbers_run_out_and_are_not_given_twice() {
+        let mut numbers = first(named("a"));
+        numbers.next = u16::MAX - 1;
+        let numbers = numbers.follow(&named("a"), &named("ab"));
+        let numbers = numbers.expect("one is left");
+        assert_eq!(*numbers.by_slot, [0, u16::MAX - 1]);
+        assert!(numbers.follow(&named("ab"), &named("abc")).is_none());
+        assert!(numbers.follow(&named("ab"), &named("b")).is_some());
+    }
+}
