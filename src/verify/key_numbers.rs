@@ -5,13 +5,15 @@
 use super::IssuerKeys;
 use crate::keys::{KeySet, KeySlot};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// By slot, the number of each key. Within one generation of an issuer no number is ever given to another key.
 #[derive(Clone)]
 pub(super) struct KeyNumbers {
     by_slot: Arc<[u16]>,
-    /// The first that was never given.
-    next: u16,
+    /// The first that was never given: one count for all sets that follow, whether they follow each other or one and the
+    /// same, of which but one would be published. What a hit may say does not hang on the order in which that happens.
+    next: Arc<AtomicU32>,
 }
 
 impl KeyNumbers {
@@ -24,27 +26,26 @@ impl KeyNumbers {
             IssuerKeys::Known(keys) => keys.slots(),
             IssuerKeys::Awaited => &[],
         };
+        let next = Arc::default();
         // Of keys beyond the last number, none is remembered.
-        let numbers = (0..slots.len()).map(|slot| u16::try_from(slot).unwrap_or(Self::NOBODYS));
-        let by_slot: Arc<[u16]> = numbers.collect();
-        let next = u16::try_from(by_slot.len()).unwrap_or(Self::NOBODYS);
-        Self { by_slot, next }
+        let numbers = slots.iter().map(|_| give(&next).unwrap_or(Self::NOBODYS));
+        Self {
+            by_slot: numbers.collect(),
+            next,
+        }
     }
 
     /// Those of the set that takes the place of another; `None` once a generation has no more to give.
     pub(super) fn follow(&self, old: &KeySet, new: &KeySet) -> Option<Self> {
-        let mut next = self.next;
-        let mut give = |slot: &KeySlot| {
+        let number = |slot: &KeySlot| {
             let same = old.slots().iter().position(|other| other.is_same(slot));
-            if let Some(known) = same.and_then(|slot| self.by_slot.get(slot)) {
-                return Some(*known);
-            }
-            let number = next;
-            next = next.checked_add(1)?;
-            Some(number)
+            let known = same.and_then(|slot| self.by_slot.get(slot));
+            known.copied().or_else(|| give(&self.next))
         };
-        let by_slot = new.slots().iter().map(&mut give).collect::<Option<_>>()?;
-        Some(Self { by_slot, next })
+        Some(Self {
+            by_slot: new.slots().iter().map(number).collect::<Option<_>>()?,
+            next: Arc::clone(&self.next),
+        })
     }
 
     /// Of the key in this slot.
@@ -58,6 +59,11 @@ impl KeyNumbers {
         let slot = self.by_slot.iter().position(|known| *known == number);
         slot.filter(|_| number != Self::NOBODYS)
     }
+}
+
+fn give(next: &AtomicU32) -> Option<u16> {
+    let number = u16::try_from(next.fetch_add(1, Ordering::Relaxed)).ok()?;
+    (number != KeyNumbers::NOBODYS).then_some(number)
 }
 
 #[cfg(test)]
@@ -121,13 +127,26 @@ mod tests {
     }
 
     #[test]
+    fn sets_that_follow_the_same_one_share_no_new_number() {
+        let numbers = first(named("a"));
+        let [one, other] = ["ab", "ac"].map(|letters| {
+            let followed = numbers.follow(&named("a"), &named(letters));
+            followed.expect("there are numbers").by_slot
+        });
+        assert_eq!((&*one, &*other), (&[0, 1][..], &[0, 2][..]));
+    }
+
+    #[test]
     fn numbers_run_out_and_are_not_given_twice() {
-        let mut numbers = first(named("a"));
-        numbers.next = u16::MAX - 1;
+        let numbers = first(named("a"));
+        let last = KeyNumbers::NOBODYS - 1;
+        numbers.next.store(last.into(), Ordering::Relaxed);
         let numbers = numbers.follow(&named("a"), &named("ab"));
         let numbers = numbers.expect("one is left");
-        assert_eq!(*numbers.by_slot, [0, u16::MAX - 1]);
-        assert!(numbers.follow(&named("ab"), &named("abc")).is_none());
+        assert_eq!(*numbers.by_slot, [0, last]);
+        for _ in 0..3 {
+            assert!(numbers.follow(&named("ab"), &named("abc")).is_none());
+        }
         assert!(numbers.follow(&named("ab"), &named("b")).is_some());
     }
 }
