@@ -26,7 +26,7 @@ pub fn jwk(kid: &str, point: usize) -> String {
     format!(r#"{{"kty":"EC","crv":"P-256","kid":"{kid}","x":"{x}","y":"{y}"}}"#)
 }
 
-/// A set of such keys.
+/// A set of P-256 keys, given as JWKs.
 pub fn set(keys: &[&String]) -> KeySet {
     let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
     let jwks = format!("{{\"keys\":[{}]}}", keys.join(","));

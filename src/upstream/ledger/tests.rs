@@ -1,10 +1,9 @@
 //! What ledgers remember and raise.
 
 use super::*;
-use crate::crypto::Scheme;
 use crate::issuer::SigningKey;
-use crate::jose::{Algorithm, JwkSet};
-use crate::keys::Owner;
+use crate::jose::Algorithm;
+use crate::keys::samples::set;
 
 const NOW: i64 = 1_700_000_000;
 
@@ -12,17 +11,6 @@ fn key(kid: &str) -> String {
     let key = SigningKey::generate(Algorithm::Es256, None).expect("a key");
     let key = key.with_kid(Some(kid)).expect("a good kid");
     key.public_jwk().expect("it has a public half")
-}
-
-fn set(keys: &[&String]) -> KeySet {
-    let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
-    let jwks = format!("{{\"keys\":[{}]}}", keys.join(","));
-    let jwks = JwkSet::parse(jwks.as_bytes()).expect("a set");
-    let owner = Owner {
-        issuer: "acme".into(),
-        tenant: "default".into(),
-    };
-    KeySet::pin(&owner, &jwks, &[Scheme::EcdsaP256Sha256]).0
 }
 
 fn alarms(ledgers: &Ledgers) -> Vec<Alarm> {
