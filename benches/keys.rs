@@ -125,12 +125,7 @@ fn flood() {
         seen_after[seen_after.len() / 2],
         seen_after[seen_after.len() - 1],
     );
-    let kinds = [
-        ("hit", Asked::hits as Times),
-        ("roused hit", Asked::roused),
-        ("first time", Asked::first),
-    ];
-    for (name, of) in kinds {
+    for (name, of) in [("hit", Asked::hits as Times), ("first time", Asked::first)] {
         for (rank, part) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
             let each = |phases: &[Asked]| -> Vec<f64> {
                 phases
@@ -183,16 +178,10 @@ type Times = fn(&Asked) -> &[u32];
 #[derive(Default)]
 struct Asked {
     hits: Vec<u32>,
-    /// The first of the hits after a pause, for which nothing lies ready: they are counted among the hits as well.
-    roused: Vec<u32>,
     first: Vec<u32>,
 }
 
 impl Asked {
-    fn roused(&self) -> &[u32] {
-        &self.roused
-    }
-
     fn hits(&self) -> &[u32] {
         &self.hits
     }
@@ -233,11 +222,9 @@ impl Good {
             due += FIRST_EVERY;
             let took = nanoseconds_to_valid(engine, &peer, first);
             asked.first.push(took);
-            let after = asked.hits.len();
             for hit in hits.by_ref().take(HITS_EACH) {
                 asked.hits.push(nanoseconds_to_valid(engine, &peer, hit));
             }
-            asked.roused.push(asked.hits[after]);
         }
         asked
     }
