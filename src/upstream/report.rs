@@ -175,7 +175,7 @@ impl Standing<'_> {
             "trusted_seconds": trusted_seconds,
             "clock_skew_seconds": self.ledger.skew_seconds,
             "issued_ahead_seconds": self.issued_ahead_seconds(),
-            "keys": self.slots().unwrap_or_default().iter().map(|slot| self.key(slot))
+            "keys": self.issuer.keys.slots().iter().map(|slot| self.key(slot))
                 .collect::<Vec<Value>>(),
             "withdrawn": self.ledger.withdrawn.iter().map(|key| self.withdrawn(key))
                 .collect::<Vec<Value>>(),
@@ -199,7 +199,7 @@ impl Standing<'_> {
 
     /// How far the `iat` of genuine tokens was ahead of this host's clock lately, in seconds.
     fn issued_ahead_seconds(&self) -> Option<u32> {
-        let slots = self.slots().unwrap_or_default().iter();
+        let slots = self.issuer.keys.slots().iter();
         slots
             .filter_map(|slot| slot.usage.issued_ahead_seconds(self.now))
             .max()
@@ -322,7 +322,7 @@ impl Standing<'_> {
 
     fn find_about_keys<'s>(&'s self, found: &mut Vec<(&'s str, String, Option<&'s str>)>) {
         let now = self.now.latest;
-        let slots = self.slots().unwrap_or_default();
+        let slots = self.issuer.keys.slots();
         let is_used = |slot: &KeySlot| slot.usage.expires_last().is_some();
         // While none is used there is nothing to compare with.
         if slots.len() < 2 || !slots.iter().any(is_used) {

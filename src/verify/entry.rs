@@ -35,7 +35,7 @@ impl Entry {
     pub(super) fn new(issuer: Issuer, share: u32) -> Self {
         Self {
             generation: next_generation(),
-            key_numbers: KeyNumbers::new(&issuer.keys),
+            key_numbers: KeyNumbers::new(issuer.keys.slots()),
             share,
             revoking: None,
             quota: issuer
@@ -55,11 +55,8 @@ impl Entry {
 
     /// The key with this number, if it still is one of its keys.
     pub(super) fn slot_of(&self, key: u32) -> Option<&KeySlot> {
-        let IssuerKeys::Known(keys) = &self.issuer.keys else {
-            return None;
-        };
         let slot = self.key_numbers.slot(u16::try_from(key).ok()?)?;
-        keys.slots().get(slot)
+        self.issuer.keys.slots().get(slot)
     }
 
     /// The same under a generation of its own.
@@ -72,17 +69,14 @@ impl Entry {
 
     /// The same with other keys. What was verified with a key that stays need not be verified again.
     pub(super) fn with_keys(&self, keys: IssuerKeys) -> Self {
-        let followed = match (&self.issuer.keys, &keys) {
-            (IssuerKeys::Known(old), IssuerKeys::Known(new)) => self.key_numbers.follow(old, new),
-            _ => None,
-        };
-        let mut entry = match followed {
+        let (old, new) = (self.issuer.keys.slots(), keys.slots());
+        let mut entry = match self.key_numbers.follow(old, new) {
             Some(key_numbers) => Self {
                 key_numbers,
                 ..self.clone()
             },
             None => Self {
-                key_numbers: KeyNumbers::new(&keys),
+                key_numbers: KeyNumbers::new(new),
                 ..self.renewed()
             },
         };

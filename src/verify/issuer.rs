@@ -1,7 +1,7 @@
 //! A trusted issuer: its name, its rules, its keys.
 
 use super::IssTemplate;
-use crate::keys::KeySet;
+use crate::keys::{KeySet, KeySlot};
 use crate::policy::Policy;
 use std::sync::Arc;
 
@@ -41,4 +41,15 @@ pub enum IssuerKeys {
     Known(Arc<KeySet>),
     /// They have not arrived yet: tokens of this issuer are `unavailable/keys_refreshing`.
     Awaited,
+}
+
+impl IssuerKeys {
+    /// The keys, in the order of the set; none while they are awaited.
+    #[must_use]
+    pub fn slots(&self) -> &[KeySlot] {
+        match self {
+            Self::Known(keys) => keys.slots(),
+            Self::Awaited => &[],
+        }
+    }
 }

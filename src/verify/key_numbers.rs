@@ -2,8 +2,7 @@
 //! cached verdicts of the keys that go, and no others: all at once they would be verified again just when new tokens come.
 #![forbid(unsafe_code)]
 
-use super::IssuerKeys;
-use crate::keys::{KeySet, KeySlot};
+use crate::keys::KeySlot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,29 +20,25 @@ impl KeyNumbers {
     pub(super) const NOBODYS: u16 = u16::MAX;
 
     /// Those of the first keys of a generation.
-    pub(super) fn new(keys: &IssuerKeys) -> Self {
-        let slots = match keys {
-            IssuerKeys::Known(keys) => keys.slots(),
-            IssuerKeys::Awaited => &[],
-        };
+    pub(super) fn new(keys: &[KeySlot]) -> Self {
         let next = Arc::default();
         // Of keys beyond the last number, none is remembered.
-        let numbers = slots.iter().map(|_| give(&next).unwrap_or(Self::NOBODYS));
+        let numbers = keys.iter().map(|_| give(&next).unwrap_or(Self::NOBODYS));
         Self {
             by_slot: numbers.collect(),
             next,
         }
     }
 
-    /// Those of the set that takes the place of another; `None` once a generation has no more to give.
-    pub(super) fn follow(&self, old: &KeySet, new: &KeySet) -> Option<Self> {
+    /// Those of the keys that take the place of others; `None` once a generation has no more to give.
+    pub(super) fn follow(&self, old: &[KeySlot], new: &[KeySlot]) -> Option<Self> {
         let number = |slot: &KeySlot| {
-            let same = old.slots().iter().position(|other| other.is_same(slot));
+            let same = old.iter().position(|other| other.is_same(slot));
             let known = same.and_then(|slot| self.by_slot.get(slot));
             known.copied().or_else(|| give(&self.next))
         };
         Some(Self {
-            by_slot: new.slots().iter().map(number).collect::<Option<_>>()?,
+            by_slot: new.iter().map(number).collect::<Option<_>>()?,
             next: Arc::clone(&self.next),
         })
     }
@@ -69,6 +64,7 @@ fn give(next: &AtomicU32) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::KeySet;
     use crate::keys::samples::{jwk, set};
 
     fn named(letters: &str) -> KeySet {
@@ -81,13 +77,17 @@ mod tests {
         set(&Vec::from_iter(&keys))
     }
 
-    fn first(keys: KeySet) -> KeyNumbers {
-        KeyNumbers::new(&IssuerKeys::Known(Arc::new(keys)))
+    fn first(keys: &KeySet) -> KeyNumbers {
+        KeyNumbers::new(keys.slots())
+    }
+
+    fn follow(numbers: &KeyNumbers, old: &KeySet, new: &KeySet) -> Option<KeyNumbers> {
+        numbers.follow(old.slots(), new.slots())
     }
 
     #[test]
     fn a_key_keeps_its_number_for_as_long_as_it_stays() {
-        let mut numbers = first(named("ab"));
+        let mut numbers = first(&named("ab"));
         assert_eq!(*numbers.by_slot, [0, 1]);
         let mut old = "ab";
         // One is added, they change places, one goes, and comes back as if it were new.
@@ -99,9 +99,7 @@ mod tests {
             ("", &[]),
             ("b", &[4]),
         ] {
-            numbers = numbers
-                .follow(&named(old), &named(new))
-                .expect("there are numbers");
+            numbers = follow(&numbers, &named(old), &named(new)).expect("there are numbers");
             assert_eq!(*numbers.by_slot, *expected, "{old} to {new}");
             old = new;
         }
@@ -120,7 +118,7 @@ mod tests {
         );
         for other in [bound, jwk("a", 1), jwk("b", 0)] {
             let (old, new) = (set(&[&key]), set(&[&other]));
-            let numbers = first(set(&[&key])).follow(&old, &new);
+            let numbers = follow(&first(&old), &old, &new);
             let numbers = numbers.expect("there are numbers");
             assert_eq!(*numbers.by_slot, [1], "{other}");
         }
@@ -128,9 +126,9 @@ mod tests {
 
     #[test]
     fn sets_that_follow_the_same_one_share_no_new_number() {
-        let numbers = first(named("a"));
+        let numbers = first(&named("a"));
         let [one, other] = ["ab", "ac"].map(|letters| {
-            let followed = numbers.follow(&named("a"), &named(letters));
+            let followed = follow(&numbers, &named("a"), &named(letters));
             followed.expect("there are numbers").by_slot
         });
         assert_eq!((&*one, &*other), (&[0, 1][..], &[0, 2][..]));
@@ -138,15 +136,15 @@ mod tests {
 
     #[test]
     fn numbers_run_out_and_are_not_given_twice() {
-        let numbers = first(named("a"));
+        let numbers = first(&named("a"));
         let last = KeyNumbers::NOBODYS - 1;
         numbers.next.store(last.into(), Ordering::Relaxed);
-        let numbers = numbers.follow(&named("a"), &named("ab"));
+        let numbers = follow(&numbers, &named("a"), &named("ab"));
         let numbers = numbers.expect("one is left");
         assert_eq!(*numbers.by_slot, [0, last]);
         for _ in 0..3 {
-            assert!(numbers.follow(&named("ab"), &named("abc")).is_none());
+            assert!(follow(&numbers, &named("ab"), &named("abc")).is_none());
         }
-        assert!(numbers.follow(&named("ab"), &named("b")).is_some());
+        assert!(follow(&numbers, &named("ab"), &named("b")).is_some());
     }
 }

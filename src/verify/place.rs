@@ -5,7 +5,6 @@
 //! entry, as a whole, and never changed.
 #![forbid(unsafe_code)]
 
-use super::IssuerKeys;
 use super::entry::Entry;
 use super::key_numbers::KeyNumbers;
 use crate::clock::Now;
@@ -38,12 +37,10 @@ impl Place {
     pub(super) fn new(entry: Entry) -> Self {
         let mut signers = [const { None }; SIGNERS];
         let mut numbers = [KeyNumbers::NOBODYS; SIGNERS];
-        if let IssuerKeys::Known(keys) = &entry.issuer.keys {
-            let places = (0..).zip(signers.iter_mut().zip(&mut numbers));
-            for ((index, (signer, number)), slot) in places.zip(keys.slots()) {
-                *signer = Some(Arc::clone(&slot.signer));
-                *number = entry.key_numbers.number(index);
-            }
+        let places = (0..).zip(signers.iter_mut().zip(&mut numbers));
+        for ((index, (signer, number)), slot) in places.zip(entry.issuer.keys.slots()) {
+            *signer = Some(Arc::clone(&slot.signer));
+            *number = entry.key_numbers.number(index);
         }
         Self {
             generation: entry.generation,

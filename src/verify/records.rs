@@ -307,11 +307,7 @@ impl Records {
         let keys: Vec<&str> = self
             .verifying()
             .filter(|issuer| tenant.is_none_or(|tenant| *issuer.tenant == *tenant))
-            .filter_map(|issuer| match &issuer.keys {
-                IssuerKeys::Known(keys) => Some(keys.slots()),
-                IssuerKeys::Awaited => None,
-            })
-            .flatten()
+            .flat_map(|issuer| issuer.keys.slots())
             .filter_map(|slot| slot.public_jwk.as_deref())
             .chain(self.public_encryption_keys(tenant))
             .collect();
